@@ -1,0 +1,90 @@
+# make demo   sets up, makes a small release, serves it on loopback, downloads a class from it
+# make test   sets up, checks style, types and layers, runs every test
+#
+# Both need Python 3.11 or later, make, and a package index that pip can reach; nothing else.
+# PYTHON=python3.12 chooses another interpreter, VENV=dir another place for the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= build/demo
+PYTEST_ARGS ?=
+LOCK ?=
+
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --quiet $(LOCK)
+
+# One stamp for each thing that is set up. Another PYTHON has another stamp, so the environment is
+# made anew for it; that empties the folder, and the stamps of what was installed go with it.
+MADE := $(VENV)/.made-with-$(subst /,_,$(subst :,_,$(PYTHON)))
+BASE := $(VENV)/.installed-base
+DEV := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint format lock build clean
+
+help:
+	@echo 'make demo     set up and run the main job on a small release, without the network'
+	@echo 'make test     set up, check style, types and layers, run every test'
+	@echo 'make check    style, types and layers alone'
+	@echo 'make format   mend what can be mended by itself'
+	@echo 'make lock     lock the dependencies again (LOCK=--upgrade for newer ones)'
+	@echo 'make build    a wheel and a source archive in dist/'
+	@echo 'make clean    remove everything that make has made'
+
+demo: $(BASE)
+	$(BIN)/oid demo --out $(OUT)
+
+# pytest comes last, so that its closing line is the last of the run.
+test: check
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEV)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:
+	$(COMPILE) --group dev -o requirements/dev.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/base.txt
+
+build: $(DEV)
+	$(BIN)/python -m hatchling build
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "oidkit needs Python 3.11 or later, and '$(PYTHON)' is not that;" \
+			"name one that is: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' has no venv module;" \
+			"install it (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(BASE): requirements/base.txt pyproject.toml $(MADE)
+	@echo 'Installing the locked packages into $(VENV)'
+	@$(PIP) install --require-hashes -r requirements/base.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(BASE)
+	@echo 'Installing the locked packages of the tests into $(VENV)'
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
