@@ -1,0 +1,163 @@
+"""The errors that oidkit raises, and the exit code that each stands for.
+
+::
+
+    OidError                     (4)
+    ├── UsageError               2   the request itself is wrong; nothing was fetched
+    │   ├── UnknownClassError
+    │   ├── AmbiguousClassError
+    │   └── NotAMirrorError
+    ├── MissingObjectError       3   the source does not have the object (404, 410)
+    ├── SourceError              4   something failed that a rerun may mend
+    │   └── ChangedError
+    ├── DiskError                5   full, read-only, no permission
+    ├── IntegrityError           6   content that is not what it should be
+    │   └── MalformedError
+    └── InterruptedRunError    130   stopped by the user
+
+Every error reads as one sentence with its cause, followed by the remedy.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = [
+    "AmbiguousClassError",
+    "ChangedError",
+    "DiskError",
+    "IntegrityError",
+    "InterruptedRunError",
+    "MalformedError",
+    "MissingObjectError",
+    "NotAMirrorError",
+    "OidError",
+    "SourceError",
+    "UnknownClassError",
+    "UsageError",
+]
+
+
+class OidError(Exception):
+    """Root of every error raised on purpose: a cause, and what to do about it."""
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, cause: str, *, remedy: str = "") -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.cause}; {self.remedy}" if self.remedy else self.cause
+
+
+class UsageError(OidError, ValueError):
+    """The command or one of its arguments is wrong; nothing was fetched."""
+
+    exit_code = 2
+
+
+class UnknownClassError(UsageError):
+    """No class of any release has this name or MID."""
+
+    def __init__(self, asked: str, *, nearest: Sequence[str] = ()) -> None:
+        self.asked = asked
+        self.nearest = tuple(nearest)
+        meant = f", did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        word = asked.rsplit("/", 1)[-1].split("_")[0].split(" ")[0] or asked
+        super().__init__(
+            f"unknown class '{asked}'{meant}",
+            remedy=f"list the classes with: oid classes {word[:4].lower()}",
+        )
+
+
+class AmbiguousClassError(UsageError):
+    """Several classes have this name."""
+
+    def __init__(self, asked: str, *, fits: Sequence[str]) -> None:
+        self.asked = asked
+        self.fits = tuple(fits)
+        super().__init__(
+            f"'{asked}' fits several classes: {', '.join(self.fits)}",
+            remedy="name the class by its MID",
+        )
+
+
+class NotAMirrorError(UsageError):
+    """The source is not laid out like the public buckets."""
+
+    def __init__(self, source: str, *, because: str) -> None:
+        self.source = source
+        super().__init__(
+            f"{source} is not a mirror of Open Images: {because}",
+            remedy="give --source the root that holds the folder openimages/, or 'official'",
+        )
+
+
+class MissingObjectError(OidError):
+    """The source says that it does not have the object (404 or 410)."""
+
+    exit_code = 3
+
+
+class SourceError(OidError):
+    """The source could not be reached, refused, or gave up half way."""
+
+    exit_code = 4
+
+
+class ChangedError(SourceError):
+    """The object is no longer the one that its index was made of."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} changed on the source while it was read",
+            remedy="run the same command again",
+        )
+
+
+class DiskError(OidError, OSError):
+    """The disk is full or read-only, or the path may not be written."""
+
+    exit_code = 5
+
+    def __init__(self, path: Path | str, *, because: str, remedy: str = "") -> None:
+        super().__init__(f"cannot write {path}: {because}", remedy=remedy)
+        self.path = str(path)
+
+    @classmethod
+    def from_os(cls, error: OSError, *, path: Path | str) -> DiskError:
+        """Say what an `OSError` means for the user, naming *path* where the error has none."""
+        remedies = {
+            errno.ENOSPC: "free some space and run the same command again",
+            errno.EDQUOT: "free some of your quota and run the same command again",
+            errno.EROFS: "choose a folder on a disk that can be written",
+            errno.EACCES: "give yourself permission to write there, or choose another folder",
+            errno.EPERM: "give yourself permission to write there, or choose another folder",
+        }
+        where = error.filename if isinstance(error.filename, str) else path
+        because = (error.strerror or str(error)).lower()
+        remedy = remedies.get(error.errno or 0, "choose another folder")
+        return cls(where, because=because, remedy=remedy)
+
+
+class IntegrityError(OidError):
+    """Content that does not match its checksum or its format, after every retry."""
+
+    exit_code = 6
+
+
+class MalformedError(IntegrityError):
+    """Content that came as the source has it, but is not what it should be; no retry mends it."""
+
+
+class InterruptedRunError(OidError):
+    """The user stopped the run; what was finished stays."""
+
+    exit_code = 130

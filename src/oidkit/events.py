@@ -1,0 +1,124 @@
+"""What the library says while it works: frozen facts, handed to a callable.
+
+The library prints nothing. Whoever calls it passes `on_event`, a function of one argument, and is
+told of every fact in the order in which it became true, always on the calling thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = [
+    "Event",
+    "Failed",
+    "Fetched",
+    "Listener",
+    "Missing",
+    "Noted",
+    "PhaseEnded",
+    "PhaseStarted",
+    "Received",
+    "Rejected",
+    "Retried",
+    "Warned",
+    "ignore",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseStarted:
+    """A stretch of work begins, such as "images": `items` to do, about `bytes` to receive."""
+
+    phase: str
+    items: int = 0
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEnded:
+    """The stretch of work that was started last is over."""
+
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """`bytes` more of some response body have arrived; sums up to every byte received."""
+
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One item of the phase is whole, checked and at its final name."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The source does not have the item (404, 410, or no such member in the zip)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The item could not be fetched, after every retry; `exit_code` as in the contract."""
+
+    name: str
+    reason: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A try of the item failed and is made again after `seconds`."""
+
+    name: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """`rows` rows of an annotation file were set aside; `path` lists line, reason and text."""
+
+    name: str
+    rows: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something worth a line, such as a table that has been built."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the user should read, though the run goes on."""
+
+    text: str
+
+
+Event = (
+    PhaseStarted
+    | PhaseEnded
+    | Received
+    | Fetched
+    | Missing
+    | Failed
+    | Retried
+    | Rejected
+    | Noted
+    | Warned
+)
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Take an event and do nothing with it: the listener of callers who want none."""
