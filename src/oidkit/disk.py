@@ -1,0 +1,163 @@
+"""The dataset folder: where things lie in it, and how files come to stand there.
+
+A file is written under a temporary name beside its place, and gets its own name when it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from oidkit.errors import DiskError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = [
+    "TEMPORARY",
+    "Record",
+    "Status",
+    "check_writable",
+    "digest",
+    "link",
+    "listing",
+    "locked",
+    "write_atomically",
+    "write_everywhere",
+]
+
+TEMPORARY = ".oid-tmp-"
+"""How the names of unfinished files begin; a later run sweeps those that a killed one left."""
+
+Status = Literal["ok", "missing", "failed", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of the manifest: what became of one file that was asked for.
+
+    `path` is relative to the dataset folder, with forward slashes. `key` is the object that the
+    file comes from. `check` is how the content was checked, such as ``md5:…`` or ``crc32:…``.
+    A `failed` file may come with another run; a `damaged` one came, but never as it should be.
+    """
+
+    path: str
+    kind: Literal["image", "mask", "annotations"]
+    key: str
+    status: Status
+    bytes: int = 0
+    check: str = ""
+    reason: str = ""
+
+
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write a file that stands at *path* as a whole, or not at all."""
+    fresh = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        # O_EXCL: a link that somebody planted under this name is never written through.
+        with fresh.open("xb") as file:
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                file.writelines(data)
+        fresh.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
+def write_everywhere(root: Path, paths: Sequence[str], data: bytes) -> None:
+    """Write a file once and link it to the other places where it belongs."""
+    first = root / paths[0]
+    write_atomically(first, data)
+    for other in paths[1:]:
+        link(first, root / other)
+
+
+def link(present: Path, wanted: Path) -> None:
+    """Make *wanted* the same file as *present*: a hard link, or a copy where links do not work."""
+    fresh = wanted.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        try:
+            os.link(present, fresh)
+        except (OSError, NotImplementedError):
+            shutil.copyfile(present, fresh)
+        fresh.replace(wanted)
+        # POSIX: replacing a link by another link to the same file leaves both names.
+        fresh.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
+def listing(folder: Path) -> dict[str, int]:
+    """Give the name and size of each file in a folder, and sweep what killed runs left there.
+
+    The caller holds the lock of the dataset, so no temporary file is anybody's.
+    """
+    found: dict[str, int] = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(TEMPORARY):
+                Path(entry.path).unlink(missing_ok=True)
+            elif entry.is_file(follow_symlinks=False):
+                found[entry.name] = entry.stat(follow_symlinks=False).st_size
+    return found
+
+
+def digest(path: Path) -> str:
+    """Give the MD5 of a file as the manifest writes it."""
+    with path.open("rb") as file:
+        return "md5:" + hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder if it is not there, and try that a file can be written into it.
+
+    Raises:
+        DiskError: the folder cannot be made, or nothing can be written there.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise DiskError.from_os(error, path=folder) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, waiting: object = None) -> Iterator[None]:
+    """Hold the lock at *path*: one run at a time; the lock of a killed run is free again.
+
+    *waiting*, a callable without arguments, is called once if somebody else holds the lock.
+    """
+    import filelock  # noqa: PLC0415 - asyncio comes with it, 60 ms that most commands never need
+
+    lock = filelock.FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if callable(waiting):
+                waiting()
+            lock.acquire()
+    except NotImplementedError:
+        # A file system without locks: the lock was only to spare work, names stay atomic.
+        yield
+        return
+    except OSError as error:
+        raise DiskError.from_os(error, path=path) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,20 @@
+"""Carries out what was planned: requests in flight, retries, checks, and what became of each.
+
+The CSVs, the directories of the zips, the masks and the images all come through here.
+"""
+
+from oidkit.fetch.engine import Run, Traffic
+from oidkit.fetch.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob
+from oidkit.fetch.pace import Pace
+
+__all__ = [
+    "DirectoryJob",
+    "FileJob",
+    "ImageJob",
+    "LinkJob",
+    "MaskJob",
+    "Pace",
+    "Run",
+    "TableJob",
+    "Traffic",
+]

@@ -1,0 +1,364 @@
+"""One loop for everything that comes from a source: N requests in flight over an iterator.
+
+The loop runs on the caller's thread. A small pool of threads checks and writes what has come, as
+hashing and writing release the interpreter. Nothing is left running when the loop ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Protocol
+
+from oidkit.disk import Record
+from oidkit.errors import (
+    ChangedError,
+    DiskError,
+    IntegrityError,
+    InterruptedRunError,
+    MalformedError,
+    MissingObjectError,
+    OidError,
+    SourceError,
+)
+from oidkit.events import Failed, Fetched, Listener, Missing, Received, Retried
+from oidkit.fetch.pace import Pace
+from oidkit.fetch.retry import GONE, THROTTLED, TRANSIENT, Backoff
+from oidkit.store import Arrived, Ended, Reply, Request, Transfer
+
+__all__ = ["Job", "Run", "Traffic"]
+
+_SETTLERS = 3
+_MOST_DAMAGED = 3
+_MOST_UNSETTLED = 32
+_MOST_ERROR_BYTES = 64 * 1024
+
+
+class Job(Protocol):
+    """One object, or a part of one, and what is to become of it.
+
+    The loop asks for `request`, hands over the reply and the body, and lets `settle` check and
+    keep them on another thread: it gives the records of what was made, or None when another
+    request is needed first. `request` is asked again for every try, so a job may go on where the
+    broken one ended; it is None where nothing needs to be asked.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def request(self) -> Request | None: ...
+
+    def begin(self, reply: Reply) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def settle(self) -> Sequence[Record] | None: ...
+
+    def fail(self, error: OidError) -> Sequence[Record]: ...
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went over the wire so far: requests, and every byte of every response body."""
+
+    requests: int = 0
+    received: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    job: Job
+    backoff: Backoff
+    begun: bool = False
+    refused: OidError | None = None
+    surplus: int = 0
+
+
+class Run:
+    """Carries out jobs against one transfer.
+
+    `record` is called for everything that was made, is missing, or failed, on the calling thread.
+    With `strict`, the first object that cannot be had ends the run with its error.
+    """
+
+    def __init__(
+        self,
+        transfer: Transfer,
+        *,
+        traffic: Traffic,
+        on_event: Listener,
+        record: Callable[[Record], None] = lambda record: None,
+        pace: Pace | None = None,
+        strict: bool = False,
+    ) -> None:
+        self._transfer = transfer
+        self._traffic = traffic
+        self._on_event = on_event
+        self._record = record
+        self._pace = pace or Pace()
+        self._strict = strict
+        self._flights: set[_Flight] = set()
+        self._later: list[tuple[float, int, _Flight]] = []
+        self._order = itertools.count()
+        self._settling: dict[Future[Sequence[Record] | None], _Flight] = {}
+        self._received = 0
+
+    def carry_out(self, jobs: Iterable[Job]) -> None:
+        """Carry out all the jobs, the first ones first.
+
+        Raises:
+            InterruptedRunError: the user stopped it; what was finished is recorded.
+            DiskError: something could not be written.
+            OidError: an object could not be had, and the run is strict.
+
+        """
+        waiting = iter(jobs)
+        with _interruptible() as stopped, ThreadPoolExecutor(_SETTLERS) as self._pool:
+            try:
+                while self._turn(waiting):
+                    if stopped.is_set():
+                        raise InterruptedRunError(
+                            "interrupted", remedy="run the same command again to go on"
+                        )
+            finally:
+                self._leave()
+
+    def _turn(self, waiting: Iterator[Job]) -> bool:
+        """Do one round of the loop; False when all is done."""
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            self._launch(heapq.heappop(self._later)[2])
+        more = self._fill(waiting)
+        if self._flights:
+            # With results about to be ready, the wait is short; they come from another thread.
+            pause = self._pause(now, longest=0.01 if self._settling else 0.5)
+            for happened in self._transfer.poll(pause):
+                self._take(happened)
+        elif self._settling:
+            wait(self._settling, timeout=0.5, return_when=FIRST_COMPLETED)
+        elif self._later:
+            time.sleep(self._pause(now, longest=0.2))
+        self._harvest()
+        if self._received:
+            self._on_event(Received(self._received))
+            self._received = 0
+        return more or bool(self._flights or self._settling or self._later)
+
+    def _pause(self, now: float, *, longest: float) -> float:
+        if not self._later:
+            return longest
+        return min(longest, max(0.0, self._later[0][0] - now))
+
+    def _fill(self, waiting: Iterator[Job]) -> bool:
+        """Start jobs while there is room; False when none is left to start."""
+        while (
+            len(self._flights) + len(self._later) < self._pace.limit
+            and len(self._settling) < _MOST_UNSETTLED
+        ):
+            job = next(waiting, None)
+            if job is None:
+                return False
+            self._launch(_Flight(job, Backoff()))
+        return True
+
+    def _launch(self, flight: _Flight) -> None:
+        try:
+            request = flight.job.request()
+        except OidError as error:
+            self._give_up(flight, error)
+            return
+        if request is None:
+            self._settle(flight)
+            return
+        flight.begun, flight.refused, flight.surplus = False, None, 0
+        self._flights.add(flight)
+        self._traffic.requests += 1
+        self._transfer.start(flight, request)
+
+    def _take(self, happened: Arrived | Ended) -> None:
+        flight = happened.token
+        if not isinstance(flight, _Flight) or flight not in self._flights:
+            return
+        if isinstance(happened, Arrived):
+            self._received += len(happened.data)
+            self._traffic.received += len(happened.data)
+            self._body(flight, happened.reply, happened.data)
+            return
+        self._flights.remove(flight)
+        if happened.error is not None:
+            self._broken(flight, happened)
+        elif happened.reply is not None:
+            self._answered(flight, happened.reply)
+
+    def _body(self, flight: _Flight, reply: Reply, data: bytes) -> None:
+        if reply.status not in (200, 206):
+            flight.surplus += len(data)
+            if flight.surplus > _MOST_ERROR_BYTES:
+                # A server that pours out a page where a short answer belongs.
+                self._transfer.abort(flight)
+                self._flights.remove(flight)
+                self._answered(flight, reply)
+            return
+        try:
+            if not flight.begun:
+                flight.begun = True
+                _refuse_encoded(reply, flight.job.name)
+                flight.job.begin(reply)
+            flight.job.write(data)
+        except OSError as error:
+            raise _disk(error, flight.job.name) from error
+        except OidError as error:
+            self._transfer.abort(flight)
+            self._flights.remove(flight)
+            self._again(flight, error)
+
+    def _answered(self, flight: _Flight, reply: Reply) -> None:
+        status, name = reply.status, flight.job.name
+        if status in (200, 206, 304):
+            self._pace.succeeded(time.monotonic())
+            try:
+                if not flight.begun:
+                    flight.begun = True
+                    flight.job.begin(reply)
+            except OidError as error:
+                self._again(flight, error)
+                return
+            self._settle(flight)
+        elif status in GONE:
+            self._pace.succeeded(time.monotonic())
+            gone = MissingObjectError(
+                f"the source does not have {name} ({status})", remedy="check --source and --release"
+            )
+            self._give_up(flight, gone)
+        elif status == 412:  # noqa: PLR2004 - HTTP's own numbers read best
+            self._give_up(flight, ChangedError(name))
+        elif status in TRANSIENT:
+            if status in THROTTLED:
+                self._pace.throttled(time.monotonic())
+            self._again(flight, _answer_error(name, status), asked=reply.retry_after)
+        else:
+            self._give_up(flight, _answer_error(name, status))
+
+    def _broken(self, flight: _Flight, ended: Ended) -> None:
+        error = SourceError(
+            f"{flight.job.name} could not be read: {ended.error}",
+            remedy="check --source and the network, then run the same command again",
+        )
+        if ended.lasting:
+            self._give_up(flight, error)
+            return
+        if "slow" in (ended.error or "") or "timed out" in (ended.error or "").lower():
+            self._pace.throttled(time.monotonic())
+        self._again(flight, error)
+
+    def _again(self, flight: _Flight, error: OidError, *, asked: float | None = None) -> None:
+        lasting = isinstance(error, (ChangedError, MalformedError))
+        if lasting or not isinstance(error, (SourceError, IntegrityError)):
+            self._give_up(flight, error)
+            return
+        most = _MOST_DAMAGED if isinstance(error, IntegrityError) else None
+        pause = flight.backoff.next(asked, most=most)
+        if pause is None:
+            self._give_up(flight, error)
+            return
+        self._on_event(Retried(flight.job.name, error.cause, pause))
+        heapq.heappush(self._later, (time.monotonic() + pause, next(self._order), flight))
+
+    def _settle(self, flight: _Flight) -> None:
+        self._settling[self._pool.submit(flight.job.settle)] = flight
+
+    def _harvest(self) -> None:
+        for future in [future for future in self._settling if future.done()]:
+            flight = self._settling.pop(future)
+            try:
+                records = future.result()
+            except OidError as error:
+                if isinstance(error, DiskError):
+                    raise
+                self._again(flight, error)
+            except OSError as error:
+                raise _disk(error, flight.job.name) from error
+            else:
+                if records is None:
+                    self._launch(flight)
+                else:
+                    self._keep(records)
+
+    def _give_up(self, flight: _Flight, error: OidError) -> None:
+        if self._strict:
+            raise error
+        self._keep(flight.job.fail(error))
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._record(record)
+            if record.status == "ok":
+                self._on_event(Fetched(record.path, record.bytes))
+            elif record.status == "missing":
+                self._on_event(Missing(record.path))
+            else:
+                kind = IntegrityError if record.status == "damaged" else SourceError
+                code = kind.exit_code
+                self._on_event(Failed(record.path, record.reason, code))
+
+    def _leave(self) -> None:
+        """Forget what is in flight, and record what is being written: it will be whole."""
+        for flight in list(self._flights):
+            self._transfer.abort(flight)
+        self._flights.clear()
+        self._later.clear()
+        for future in self._settling:
+            with contextlib.suppress(Exception):
+                self._keep(future.result() or ())
+        self._settling.clear()
+
+
+def _answer_error(name: str, status: int) -> SourceError:
+    known = {403: "refuses it (403)", 429: "asks for fewer requests (429)", 503: "is busy (503)"}
+    what = known.get(status, f"answers {status}")
+    return SourceError(
+        f"{name}: the source {what}", remedy="check --source, or run the same command again later"
+    )
+
+
+def _refuse_encoded(reply: Reply, name: str) -> None:
+    if reply.encoding.lower() not in ("", "identity"):
+        raise SourceError(
+            f"{name}: the source sends it as {reply.encoding}, though it was asked for as it is",
+            remedy="switch the compression off on the server or the proxy",
+        )
+
+
+def _disk(error: OSError, name: str) -> DiskError:
+    return error if isinstance(error, DiskError) else DiskError.from_os(error, path=name)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and a polite kill into a flag; a second Ctrl-C ends the program at once."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        del frame
+        if stopped.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)

@@ -1,0 +1,262 @@
+"""Many HTTP requests in flight on one thread: libcurl's multi interface under a selector.
+
+libcurl is driven by `socket_action`, so a request costs work only when its socket is ready. The
+callbacks for headers and bodies are methods of plain lists: no Python code runs inside libcurl
+that a signal could break off.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+import pycurl
+
+from oidkit.store.model import Arrived, Ended, Reply, Request, reply_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+__all__ = ["HttpTransfer"]
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+_CONNECT_SECONDS = 15
+# A transfer that brings less than this many bytes a second for this long is given up: a server
+# that drips one byte now and then would hold it for ever otherwise.
+_LOW_SPEED_BYTES, _LOW_SPEED_SECONDS = 1024, 20
+_BUFFER = 256 * 1024
+# Errors that no retry mends: the address is wrong, or TLS says that the peer is not to be trusted.
+_LASTING = {
+    pycurl.E_URL_MALFORMAT,
+    pycurl.E_UNSUPPORTED_PROTOCOL,
+    pycurl.E_PEER_FAILED_VERIFICATION,
+    pycurl.E_SSL_CACERT_BADFILE,
+    pycurl.E_SSL_CERTPROBLEM,
+}
+
+
+@dataclass(slots=True)
+class _Flight:
+    token: object
+    url: str
+    headers: list[str]
+    redirects: int = 0
+    lines: list[bytes] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)
+    reply: Reply | None = None
+
+
+class HttpTransfer:
+    """GETs against the URL that `locate` gives for a key; redirects stay on its host."""
+
+    def __init__(self, locate: Callable[[str], str]) -> None:
+        self._locate = locate
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, 512)
+        self._selector = selectors.DefaultSelector()
+        self._due: float | None = None
+        self._flights: dict[pycurl.Curl, _Flight] = {}
+        self._idle: list[pycurl.Curl] = []
+
+    def start(self, token: object, request: Request) -> None:
+        """Begin the request; the first bytes go out with the next `poll`."""
+        headers = [f"{name}: {value}" for name, value in request.headers().items()]
+        url = self._locate(quote(request.key))
+        self._launch(_Flight(token, url, headers))
+
+    def poll(self, timeout: float) -> list[Arrived | Ended]:
+        """Wait up to *timeout* seconds for something to happen, and tell it."""
+        if self._due is not None:
+            timeout = min(timeout, max(0.0, self._due - time.monotonic()))
+        ready = self._select(timeout)
+        for descriptor, events in ready:
+            self._multi.socket_action(descriptor, events)
+        if self._due is not None and time.monotonic() >= self._due:
+            self._due = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        happened = self._arrivals()
+        self._endings(happened)
+        return happened
+
+    def abort(self, token: object) -> None:
+        """Drop the request and its connection."""
+        for curl, flight in list(self._flights.items()):
+            if flight.token is token:
+                del self._flights[curl]
+                self._multi.remove_handle(curl)
+                curl.close()
+
+    def __enter__(self) -> HttpTransfer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for curl in list(self._flights):
+            self._multi.remove_handle(curl)
+            curl.close()
+        self._flights.clear()
+        for curl in self._idle:
+            curl.close()
+        self._idle.clear()
+        self._multi.close()
+        self._selector.close()
+
+    def _select(self, timeout: float) -> list[tuple[int, int]]:
+        if not self._selector.get_map():
+            # Some platforms refuse to wait on no socket at all.
+            time.sleep(min(timeout, 0.05) if self._flights else timeout)
+            return []
+        found = []
+        for key, mask in self._selector.select(timeout):
+            events = pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0
+            events |= pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0
+            found.append((key.fd, events))
+        return found
+
+    def _arrivals(self) -> list[Arrived | Ended]:
+        happened: list[Arrived | Ended] = []
+        for flight in self._flights.values():
+            if not flight.chunks:
+                continue
+            if flight.reply is None:
+                flight.reply = _reply(flight.lines)
+            if flight.reply.status not in _REDIRECTS:
+                happened.extend(
+                    Arrived(flight.token, flight.reply, chunk) for chunk in flight.chunks
+                )
+            flight.chunks.clear()
+        return happened
+
+    def _endings(self, happened: list[Arrived | Ended]) -> None:
+        while True:
+            queued, fine, failed = self._multi.info_read()
+            for curl in fine:
+                self._land(curl, happened, error=None)
+            for curl, code, text in failed:
+                self._land(curl, happened, error=(code, text))
+            if not queued:
+                return
+
+    def _land(
+        self, curl: pycurl.Curl, happened: list[Arrived | Ended], *, error: tuple[int, str] | None
+    ) -> None:
+        flight = self._flights.pop(curl)
+        self._multi.remove_handle(curl)
+        self._idle.append(curl)
+        if error is not None:
+            code, text = error
+            text = text or pycurl_reason(code)
+            happened.append(Ended(flight.token, flight.reply, text, lasting=code in _LASTING))
+            return
+        reply = flight.reply or _reply(flight.lines)
+        if reply.status not in _REDIRECTS:
+            happened.append(Ended(flight.token, reply))
+        elif (target := _same_host(flight, reply)) is None:
+            where = reply.location or "nowhere"
+            text = f"it redirects to {where}, which is not the source"
+            happened.append(Ended(flight.token, None, text, lasting=True))
+        else:
+            self._launch(_Flight(flight.token, target, flight.headers, flight.redirects + 1))
+
+    def _launch(self, flight: _Flight) -> None:
+        curl = self._idle.pop() if self._idle else _handle()
+        curl.setopt(pycurl.URL, flight.url)
+        curl.setopt(pycurl.HTTPHEADER, flight.headers)
+        curl.setopt(pycurl.HEADERFUNCTION, flight.lines.append)
+        curl.setopt(pycurl.WRITEFUNCTION, flight.chunks.append)
+        self._flights[curl] = flight
+        self._multi.add_handle(curl)
+
+    def _on_socket(self, what: int, descriptor: int, multi: object, data: object) -> None:
+        del multi, data
+        if what == pycurl.POLL_REMOVE:
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+            return
+        events = selectors.EVENT_READ if what & pycurl.POLL_IN else 0
+        events |= selectors.EVENT_WRITE if what & pycurl.POLL_OUT else 0
+        if descriptor in self._selector.get_map():
+            self._selector.modify(descriptor, events)
+        else:
+            self._selector.register(descriptor, events)
+
+    def _on_timer(self, milliseconds: int) -> None:
+        self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+
+def _handle() -> pycurl.Curl:
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+    curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+    curl.setopt(pycurl.USERAGENT, "oidkit")
+    curl.setopt(pycurl.CONNECTTIMEOUT, _CONNECT_SECONDS)
+    curl.setopt(pycurl.LOW_SPEED_LIMIT, _LOW_SPEED_BYTES)
+    curl.setopt(pycurl.LOW_SPEED_TIME, _LOW_SPEED_SECONDS)
+    curl.setopt(pycurl.BUFFERSIZE, _BUFFER)
+    curl.setopt(pycurl.TCP_KEEPALIVE, 1)
+    if sys.platform in ("win32", "darwin"):
+        curl.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
+    elif roots := _certificates():
+        curl.setopt(pycurl.CAINFO, roots)
+    return curl
+
+
+def _certificates() -> str | None:
+    """Find the machine's own list of trusted roots: the wheel's libcurl knows no path of it."""
+    for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        if path := os.environ.get(name):
+            return path
+    import ssl  # noqa: PLC0415 - 20 ms that a folder or a plain http source need not pay
+
+    return ssl.get_default_verify_paths().cafile
+
+
+def pycurl_reason(code: int) -> str:
+    """Say what an error of libcurl means where libcurl itself has no words for it."""
+    reasons = {
+        pycurl.E_COULDNT_RESOLVE_HOST: "the host name does not resolve",
+        pycurl.E_COULDNT_CONNECT: "nothing answers at this address",
+        pycurl.E_PARTIAL_FILE: "the body was cut short",
+        pycurl.E_OPERATION_TIMEDOUT: "the server was too slow",
+        pycurl.E_GOT_NOTHING: "the server closed the connection without an answer",
+    }
+    return reasons.get(code, f"libcurl error {code}")
+
+
+def _reply(lines: list[bytes]) -> Reply:
+    """Read the last block of header lines: an interim answer (100) may stand before it."""
+    status, headers = 0, dict[str, str]()
+    for raw in lines:
+        line = raw.decode("latin-1").strip()
+        if line.startswith("HTTP/"):
+            words = line.split(None, 2)
+            status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+            headers = {}
+        elif ":" in line:
+            name, value = line.split(":", 1)
+            name = name.strip().lower()
+            joined = f"{headers[name]},{value.strip()}" if name in headers else value.strip()
+            headers[name] = joined
+    return reply_of(status, headers)
+
+
+def _same_host(flight: _Flight, reply: Reply) -> str | None:
+    if reply.location is None or flight.redirects >= _MOST_REDIRECTS:
+        return None
+    target = urljoin(flight.url, reply.location)
+    ours, theirs = urlsplit(flight.url), urlsplit(target)
+    return target if ours[:2] == theirs[:2] else None

@@ -1,0 +1,188 @@
+"""Requests and replies as values, and the smallest protocol that carries them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+__all__ = ["Arrived", "Checksums", "Ended", "Reply", "Request", "Transfer", "reply_of"]
+
+_MD5 = re.compile(r'"([0-9a-f]{32})"')
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One GET of the object at `key` (bucket first), or of the half-open range [start, stop).
+
+    `suffix` asks for the last bytes instead. A range of which the object is known carries
+    `if_match` (412 when it changed) or `if_range` (the whole object when it changed).
+    `if_none_match` asks for the body only when the object is not the one already known (304).
+    """
+
+    key: str
+    start: int | None = None
+    stop: int | None = None
+    suffix: int | None = None
+    if_match: str | None = None
+    if_range: str | None = None
+    if_none_match: str | None = None
+
+    @property
+    def ranged(self) -> bool:
+        """Whether the request asks for less than the whole object."""
+        return self.start is not None or self.suffix is not None
+
+    def headers(self) -> dict[str, str]:
+        """Give the HTTP headers of the request; a body is only ever asked for as it is."""
+        found = {"Accept-Encoding": "identity"}
+        if self.suffix is not None:
+            found["Range"] = f"bytes=-{self.suffix}"
+        elif self.start is not None:
+            last = "" if self.stop is None else self.stop - 1
+            found["Range"] = f"bytes={self.start}-{last}"
+        pairs = (
+            ("If-Match", self.if_match),
+            ("If-Range", self.if_range),
+            ("If-None-Match", self.if_none_match),
+        )
+        found.update({name: value for name, value in pairs if value is not None})
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the source says of an object, before its body.
+
+    `total` is the size of the whole object in bytes, `start` the offset of the body's first byte
+    in it, `length` the announced size of the body. `md5` (hex) and `crc32c` are of the whole
+    object, where the source tells them: `x-goog-hash`, or an ETag that is an MD5.
+    """
+
+    status: int
+    total: int | None = None
+    start: int = 0
+    length: int | None = None
+    etag: str | None = None
+    md5: str | None = None
+    crc32c: int | None = None
+    kind: str = ""
+    encoding: str = ""
+    location: str | None = None
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """What is known of a whole object beforehand: its size in bytes, MD5 (hex) and CRC-32C."""
+
+    size: int | None = None
+    md5: str | None = None
+    crc32c: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Some bytes of the body of the request that was started as `token`."""
+
+    token: object
+    reply: Reply
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The request is over: with a `reply`, or with an `error` that a retry may mend or not."""
+
+    token: object
+    reply: Reply | None
+    error: str | None = None
+    lasting: bool = False
+
+
+class Transfer(Protocol):
+    """Many requests in flight at once, driven by the caller's thread.
+
+    `start` never blocks. `poll` waits up to `timeout` seconds and gives what happened since: the
+    chunks of bodies in order, then the end of each request. `abort` forgets a request.
+    """
+
+    def start(self, token: object, request: Request) -> None: ...
+
+    def poll(self, timeout: float) -> list[Arrived | Ended]: ...
+
+    def abort(self, token: object) -> None: ...
+
+    def __enter__(self) -> Transfer: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def reply_of(status: int, headers: Mapping[str, str]) -> Reply:
+    """Read a reply out of HTTP headers (names in lower case, repeated ones joined by a comma)."""
+    length = _number(headers.get("content-length"))
+    start, total = 0, None
+    if status == 200:  # noqa: PLR2004 - HTTP's own numbers read best
+        total = length
+    if found := _CONTENT_RANGE.fullmatch(headers.get("content-range", "")):
+        start = int(found[1] or 0)
+        total = _number(found[3])
+    etag = headers.get("etag")
+    goog = dict(
+        part.strip().split("=", 1)
+        for part in headers.get("x-goog-hash", "").split(",")
+        if "=" in part
+    )
+    md5 = _MD5.fullmatch(etag or "")
+    return Reply(
+        status=status,
+        total=total,
+        start=start,
+        length=length,
+        etag=etag,
+        md5=_unpacked(goog.get("md5"), 16) or (md5[1] if md5 else None),
+        crc32c=int(crc, 16) if (crc := _unpacked(goog.get("crc32c"), 4)) else None,
+        kind=headers.get("content-type", ""),
+        encoding=headers.get("content-encoding", ""),
+        location=headers.get("location"),
+        retry_after=_seconds(headers.get("retry-after")),
+    )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _unpacked(text: str | None, size: int) -> str | None:
+    """Turn base64 into hex; anything that is not `size` bytes is as good as not told."""
+    try:
+        raw = base64.b64decode(text or "", validate=True)
+    except binascii.Error:
+        return None
+    return raw.hex() if len(raw) == size else None
+
+
+def _seconds(text: str | None) -> float | None:
+    """Read Retry-After in both its forms, a number of seconds or a date (RFC 9110, 10.2.3)."""
+    if text is None:
+        return None
+    if (number := _number(text.strip())) is not None:
+        return float(number)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None

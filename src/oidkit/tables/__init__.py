@@ -1,0 +1,25 @@
+"""Annotation CSVs as tables: built once as they arrive, then asked for classes in milliseconds.
+
+This package is the only place that knows the table engine (polars).
+"""
+
+from oidkit.tables.annotations import joined, only_images, printed, with_earlier
+from oidkit.tables.build import TableBuilder
+from oidkit.tables.cache import Cache
+from oidkit.tables.manifest import Manifest
+from oidkit.tables.masks import MaskIndex
+from oidkit.tables.table import Table, image_ids, image_names
+
+__all__ = [
+    "Cache",
+    "Manifest",
+    "MaskIndex",
+    "Table",
+    "TableBuilder",
+    "image_ids",
+    "image_names",
+    "joined",
+    "only_images",
+    "printed",
+    "with_earlier",
+]

@@ -1,0 +1,67 @@
+"""The CSV files of a dataset: the published columns of the rows that were chosen."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+from oidkit.tables.table import image_names
+
+__all__ = ["joined", "only_images", "printed", "with_earlier"]
+
+
+def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put rows of the same columns together, in ImageID order."""
+    return pl.concat(frames).sort("ImageID", maintain_order=True)
+
+
+def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
+    """Keep the rows of some images, in the order in which they stand."""
+    names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
+    return rows.join(names, on="ImageID", how="semi", maintain_order="left")
+
+
+def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
+    """Add the rows that an earlier selection put into the same file, in ImageID order.
+
+    For an image of both selections the one that has more rows of it counts, so that nothing that
+    was asked for is lost. What cannot be read as a file of these columns counts as empty.
+    """
+    try:
+        before = pl.read_csv(
+            earlier,
+            schema=dict.fromkeys(rows.columns, pl.String),
+            empty_string_is_null=False,
+            extra_columns="raise",
+            missing_columns="raise",
+        )
+    except pl.exceptions.PolarsError:
+        return rows
+    head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
+    if head.split(",") != rows.columns or not before.height:
+        return rows
+    counts = before.group_by("ImageID").len("earlier").join(
+        rows.group_by("ImageID").len("now"), on="ImageID", how="left"
+    )
+    kept = counts.filter(pl.col("now").is_null() | (pl.col("earlier") > pl.col("now")))
+    both = [
+        rows.join(kept, on="ImageID", how="anti", maintain_order="left"),
+        before.join(kept, on="ImageID", how="semi", maintain_order="left"),
+    ]
+    return pl.concat(both).sort("ImageID", maintain_order=True)
+
+
+def printed(rows: pl.DataFrame, *, columns: Sequence[str] | None = None) -> bytes:
+    """Print rows as CSV with a header; fields are quoted only where they have to be."""
+    data = io.BytesIO()
+    chosen = rows if columns is None else rows.select(columns)
+    chosen.with_columns(pl.all().replace("", None)).write_csv(data)
+    return data.getvalue()

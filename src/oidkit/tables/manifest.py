@@ -1,0 +1,136 @@
+"""The manifest: one row for each file that was ever asked for, and what became of it.
+
+While a run is under way its rows go to the end of a journal. When it is over, or when the next run
+finds the journal of one that was killed, they are merged into `manifest.csv`, sorted by path, so
+that the same dataset has the same manifest however it came about.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from typing import TYPE_CHECKING, TextIO
+
+import polars as pl
+
+from oidkit.disk import Record, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Manifest"]
+
+_COLUMNS = ("path", "kind", "key", "status", "bytes", "check", "reason")
+_SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
+_FLUSH_ROWS, _FLUSH_SECONDS = 256, 1.0
+
+
+class Manifest:
+    """The manifest of the dataset whose records lie in *folder* (``.oid``).
+
+    `damaged` tells that the file was not one of ours: it counts as empty, and what stands on the
+    disk is looked at instead.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "manifest.csv"
+        self._journal = folder / "journal.csv"
+        self._file: TextIO | None = None
+        self._unflushed, self._flushed = 0, 0.0
+        self.damaged = False
+        self._rows = self._load()
+
+    def known(self, folder: str) -> dict[str, Record]:
+        """Give the records of the files right in a folder of the dataset, by file name.
+
+        The empty name stands for the dataset's own folder.
+        """
+        front = f"{folder}/" if folder else ""
+        path = pl.col("path")
+        name = path.str.strip_prefix(front)
+        rows = self._rows.filter(path.str.starts_with(front) & ~name.str.contains("/", literal=True))
+        return {record.path.removeprefix(front): record for record in _records(rows)}
+
+    def records(self) -> Iterator[Record]:
+        """Give every record, by path."""
+        return _records(self._rows)
+
+    def add(self, record: Record) -> None:
+        """Write a row to the journal."""
+        if self._file is None:
+            self._file = self._journal.open("a", encoding="utf-8", newline="")
+        csv.writer(self._file, lineterminator="\n").writerow(
+            str(getattr(record, name)) for name in _COLUMNS
+        )
+        self._unflushed += 1
+        now = time.monotonic()
+        if self._unflushed >= _FLUSH_ROWS or now - self._flushed >= _FLUSH_SECONDS:
+            self._file.flush()
+            self._unflushed, self._flushed = 0, now
+
+    def merge(self) -> None:
+        """Merge the journal into the manifest, so that it can be asked about it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._merge()
+
+    def close(self) -> None:
+        """End the work on the manifest."""
+        self.merge()
+
+    def _load(self) -> pl.DataFrame:
+        self._rows = pl.DataFrame(schema=_SCHEMA)
+        if self._path.exists():
+            rows = _parsed(self._path.read_bytes())
+            self.damaged = rows is None
+            self._rows = self._rows if rows is None else rows
+        self._merge()
+        return self._rows
+
+    def _merge(self) -> None:
+        if not self._journal.exists():
+            if not self._path.exists():
+                write_atomically(self._path, _printed(self._rows))
+            return
+        whole, _, _cut = self._journal.read_bytes().rpartition(b"\n")
+        head = ",".join(_COLUMNS).encode() + b"\n"
+        fresh = _parsed(head + whole + b"\n" if whole else head)
+        if fresh is not None and fresh.height:
+            both = pl.concat([self._rows, fresh])
+            self._rows = both.unique("path", keep="last").sort("path")
+        write_atomically(self._path, _printed(self._rows))
+        self._journal.unlink()
+
+
+def _parsed(data: bytes) -> pl.DataFrame | None:
+    """Read rows, or give None where the bytes are no manifest."""
+    if data.split(b"\n", 1)[0].decode("utf-8", errors="replace") != ",".join(_COLUMNS):
+        return None
+    try:
+        rows = pl.read_csv(
+            data,
+            schema=_SCHEMA,
+            empty_string_is_null=False,
+            extra_columns="raise",
+            missing_columns="raise",
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    well = pl.col("status").is_in(["ok", "missing", "failed", "damaged"])
+    well &= pl.col("bytes").str.contains("^[0-9]+$")
+    well &= ~pl.col("path").str.contains(r"(^|/)\.\.(/|$)|^/|\\|:|\x00")
+    return rows if rows.select(well.all()).item() else None
+
+
+def _printed(rows: pl.DataFrame) -> bytes:
+    data = io.BytesIO()
+    rows.with_columns(pl.all().replace("", None)).write_csv(data)
+    return data.getvalue()
+
+
+def _records(rows: pl.DataFrame) -> Iterator[Record]:
+    for path, kind, key, status, size, check, reason in rows.iter_rows():
+        yield Record(path, kind, key, status, int(size), check, reason)

@@ -1,0 +1,119 @@
+"""A finished table: Parquet parts sorted by class, and where each class lies in them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["FORMAT", "Table", "image_ids", "image_names"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of one annotation file, every column as published text.
+
+    `labels` tells for each MID the runs of rows that hold it: part, first row, number of rows,
+    number of images. `rejects` is the number of rows that were set aside.
+    """
+
+    folder: Path
+    name: str
+    etag: str | None
+    columns: tuple[str, ...]
+    rows: int
+    rejects: int
+    bytes: int
+    parts: int
+    labels: Mapping[str, Sequence[Sequence[int]]]
+
+    @classmethod
+    def load(cls, folder: Path) -> Table:
+        """Open a table.
+
+        Raises:
+            OSError: there is none in the folder.
+            ValueError: there is something else in the folder, or a table of another format.
+
+        """
+        found: dict[str, Any] = json.loads((folder / "table.json").read_bytes())
+        if found.get("format") != FORMAT:
+            raise ValueError(f"{folder} has another format")
+        return cls(
+            folder=folder,
+            name=found["name"],
+            etag=found["etag"],
+            columns=tuple(found["columns"]),
+            rows=found["rows"],
+            rejects=found["rejects"],
+            bytes=found["bytes"],
+            parts=found["parts"],
+            labels=found["labels"],
+        )
+
+    @property
+    def rejects_file(self) -> Path:
+        """Where the rows lie that were set aside, with their line numbers and reasons."""
+        return self.folder / "rejects.csv"
+
+    def count(self, mid: str) -> tuple[int, int]:
+        """Give the number of rows and of images of a class, without reading any row."""
+        runs = self.labels.get(mid, ())
+        return sum(run[2] for run in runs), sum(run[3] for run in runs)
+
+    def rows_of(
+        self, mids: Iterable[str], *, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Give the rows of some classes in ImageID order, those of an image as published.
+
+        Only the row groups that hold the classes are read, and only the *columns* asked for, of
+        which ImageID has to be one.
+        """
+        chosen = list(columns or self.columns)
+        frames = [
+            pl.scan_parquet(self._part(part)).slice(first, count).select(chosen)
+            for mid in dict.fromkeys(mids)
+            for part, first, count, _ in self.labels.get(mid, ())
+        ]
+        if not frames:
+            return pl.DataFrame(schema=dict.fromkeys(chosen, pl.String))
+        rows = pl.concat(pl.collect_all(frames))
+        return rows.sort("ImageID", maintain_order=True)
+
+    def images_of(self, mid: str) -> NDArray[np.uint64]:
+        """Give the images that have the class, as sorted numbers."""
+        return image_ids(self.rows_of([mid], columns=["ImageID"]))
+
+    def rows_by_image(self, ids: NDArray[np.uint64]) -> pl.DataFrame:
+        """Give the rows of some images, one part at a time so that memory stays bounded."""
+        names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
+        found = [pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))]
+        for part in range(self.parts):
+            lazy = pl.scan_parquet(self._part(part))
+            found.append(lazy.join(names.lazy(), on="ImageID", how="semi").collect())
+        return pl.concat(found).sort("ImageID", maintain_order=True)
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"part-{number:04d}.parquet"
+
+
+def image_ids(rows: pl.DataFrame) -> NDArray[np.uint64]:
+    """Give the images of some rows as sorted 64-bit numbers, each once."""
+    ids = rows["ImageID"].unique().str.to_integer(base=16, dtype=pl.UInt64)
+    return np.sort(ids.to_numpy())
+
+
+def image_names(ids: NDArray[np.uint64]) -> list[str]:
+    """Give the names of images: 16 hex digits each."""
+    return [f"{number:016x}" for number in ids.tolist()]
