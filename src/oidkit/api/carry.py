@@ -1,0 +1,219 @@
+"""Carries out a plan into a dataset: images, then masks, each recorded as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from oidkit import catalog
+from oidkit.disk import Record
+from oidkit.errors import IntegrityError, MissingObjectError, OidError
+from oidkit.events import Failed, Missing, PhaseEnded, PhaseStarted, Warned
+from oidkit.fetch import ImageJob, LinkJob, MaskJob
+from oidkit.fetch.jobs import ZipSpan
+from oidkit.plan import ImagePlan, MaskPlan, estimate, spans
+from oidkit.zipmember import check_readable
+
+if TYPE_CHECKING:
+    from oidkit.api.session import Session
+    from oidkit.api.summary import Summary
+    from oidkit.dataset import Dataset
+    from oidkit.tables import MaskIndex
+    from oidkit.zipindex import Member
+
+__all__ = ["carry_images", "carry_masks"]
+
+
+def carry_images(
+    session: Session, dataset: Dataset, plans: Sequence[ImagePlan], *, summary: Summary
+) -> None:
+    """Fetch every image that is in no place yet, then link those that lack one of theirs."""
+    for plan in plans:
+        summary.images.asked += plan.asked
+        summary.images.present += plan.present
+    todo = sum(plan.to_fetch for plan in plans)
+    for plan in plans:
+        for folder in plan.folders:
+            dataset.make(folder)
+    session.on_event(PhaseStarted("images", todo, sum(_bytes(plan) for plan in plans)))
+    record = _Counting(dataset, summary)
+    session.run(record=record).carry_out(_image_jobs(dataset, plans))
+    session.run(record=dataset.manifest.add, most=1).carry_out(_link_jobs(dataset, plans))
+    session.on_event(PhaseEnded("images"))
+
+
+def _bytes(plan: ImagePlan) -> int:
+    return estimate("image", plan.split, plan.to_fetch)
+
+
+class _Counting:
+    """Writes records to the manifest and counts each image or mask once.
+
+    The records of one image come together, one for each place where it stands.
+    """
+
+    def __init__(self, dataset: Dataset, summary: Summary) -> None:
+        self._dataset, self._summary = dataset, summary
+        self._last = ""
+
+    def __call__(self, record: Record) -> None:
+        self._dataset.manifest.add(record)
+        if record.kind == "mask":
+            self._summary.count(record, name=record.path.removeprefix("masks/"))
+        elif record.key != self._last:
+            self._last = record.key
+            path = PurePosixPath(record.key)
+            self._summary.count(record, name=f"{path.parent.name}/{path.stem}")
+
+
+def _image_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[ImageJob]:
+    for plan in plans:
+        for task in plan.tasks():
+            if not task.present:
+                key = catalog.image_key(plan.split, task.image_id)
+                yield ImageJob(dataset.root, key, task.absent)
+
+
+def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob]:
+    for plan in plans:
+        records = {folder: dataset.manifest.known(folder) for folder in plan.folders}
+        for task in plan.tasks():
+            if not task.present:
+                continue
+            path = PurePosixPath(task.present[0])
+            known = records[str(path.parent)].get(path.name)
+            key = catalog.image_key(plan.split, task.image_id)
+            present = known or Record(str(path), "image", key, "ok", *_facts(dataset, str(path)))
+            yield LinkJob(dataset.root, present, task.absent)
+
+
+def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
+    """Look at a file that the manifest learnt of in this very run."""
+    from oidkit.disk import digest  # noqa: PLC0415
+
+    place = dataset.root / path
+    return place.stat().st_size, digest(place)
+
+
+def carry_masks(
+    session: Session, dataset: Dataset, plans: Sequence[MaskPlan], *, summary: Summary
+) -> None:
+    """Take the masks that are not there out of their zips, by byte range.
+
+    A zip that is replaced while it is read has its directory read once more.
+    """
+    for plan in plans:
+        summary.masks.asked += plan.asked
+        summary.masks.present += plan.asked - plan.to_fetch
+    todo = {
+        catalog.mask_zip(plan.split, shard).key: (plan.split, names)
+        for plan in plans
+        for shard, names in plan.absent.items()
+    }
+    if not todo:
+        return
+    record = _Counting(dataset, summary)
+    for attempt in range(2):
+        changed: set[str] = set()
+        _carry_zips(session, dataset, todo, record=record, changed=changed)
+        if not changed:
+            return
+        for key in changed:
+            session.cache.drop_masks(key)
+        if attempt == 0:
+            session.on_event(Warned(f"{', '.join(sorted(changed))} changed; it is read again"))
+        todo = {
+            key: (split, [n for n in names if not (dataset.root / _path(split, n)).is_file()])
+            for key, (split, names) in todo.items()
+            if key in changed
+        }
+    for key, (split, names) in todo.items():
+        for name in names:
+            reason = f"{key} changed on the source while it was read"
+            _tell(session, record, Record(_path(split, name), "mask", key, "failed", reason=reason))
+
+
+def _carry_zips(
+    session: Session,
+    dataset: Dataset,
+    todo: dict[str, tuple[catalog.Split, Sequence[str]]],
+    *,
+    record: Callable[[Record], None],
+    changed: set[str],
+) -> None:
+    indexes = session.mask_indexes(todo)
+    count = sum(len(names) for _, names in todo.values())
+    session.on_event(PhaseStarted("masks", count))
+
+    def jobs() -> Iterator[MaskJob]:
+        for key, (split, names) in todo.items():
+            dataset.make(f"masks/{split}")
+            index = indexes[key]
+            if isinstance(index, OidError):
+                for name in names:
+                    _tell(session, record, _lost(_path(split, name), key, index))
+            else:
+                members = _members(session, index, (split, names), record=record)
+                yield from _mask_jobs(dataset, index, members, changed=changed)
+
+    session.run(record=record).carry_out(jobs())
+    session.on_event(PhaseEnded("masks"))
+
+
+def _members(
+    session: Session,
+    index: MaskIndex,
+    wanted: tuple[catalog.Split, Sequence[str]],
+    *,
+    record: Callable[[Record], None],
+) -> list[tuple[Member, str]]:
+    """Find the masks in the directory; those that are not in it are missing."""
+    split, names = wanted
+    found = index.find(names)
+    members = []
+    for name in names:
+        path = _path(split, name)
+        member = found.get(name)
+        if member is None:
+            gone = MissingObjectError(f"{index.key} has no member {name}")
+            _tell(session, record, _lost(path, index.key, gone))
+            continue
+        try:
+            check_readable(member, where=f"{name} in {index.key}")
+        except IntegrityError as error:
+            _tell(session, record, _lost(path, index.key, error))
+            continue
+        members.append((member, path))
+    return members
+
+
+def _mask_jobs(
+    dataset: Dataset, index: MaskIndex, members: list[tuple[Member, str]], *, changed: set[str]
+) -> Iterator[MaskJob]:
+    for span in spans([member for member, _ in members]):
+        if index.key in changed:
+            return
+        place = ZipSpan(index.key, index.etag, index.total, span.start, span.stop)
+        chosen = [members[at] for at in span.members]
+        yield MaskJob(dataset.root, place, chosen, changed=changed)
+
+
+def _path(split: str, name: str) -> str:
+    return f"masks/{split}/{name}"
+
+
+def _lost(path: str, key: str, error: OidError) -> Record:
+    if isinstance(error, MissingObjectError):
+        return Record(path, "mask", key, "missing", reason=error.cause)
+    status = "damaged" if isinstance(error, IntegrityError) else "failed"
+    return Record(path, "mask", key, status, reason=error.cause)
+
+
+def _tell(session: Session, record: Callable[[Record], None], row: Record) -> None:
+    record(row)
+    if row.status == "missing":
+        session.on_event(Missing(row.path))
+    else:
+        code = IntegrityError.exit_code if row.status == "damaged" else 4
+        session.on_event(Failed(row.path, row.reason, code))

@@ -1,0 +1,327 @@
+"""The main job: from class names to their images, masks and annotations in a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from oidkit import catalog
+from oidkit.api.carry import carry_images, carry_masks
+from oidkit.api.session import Session
+from oidkit.api.settings import Settings
+from oidkit.api.summary import Summary
+from oidkit.catalog import Label, Release, Split
+from oidkit.classes import OidClass, folder_name, mid_stem
+from oidkit.dataset import (
+    Dataset,
+    Description,
+    check_target,
+    describe,
+    open_dataset,
+    save_description,
+)
+from oidkit.errors import UsageError
+from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
+from oidkit.plan import ImagePlan, MaskPlan, Plan, estimate, plan_images, plan_masks, spans
+from oidkit.schema import ATTRIBUTION, BOXES, IMAGES, MASKS, Schema
+from oidkit.selection import Choice, Selection, choose
+from oidkit.tables import Table, image_names, joined, only_images, printed, with_earlier
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from oidkit.catalog import File
+
+__all__ = ["annotate", "download", "plan"]
+
+_SCHEMAS: Mapping[Label, Schema] = {"boxes": BOXES, "masks": MASKS}
+
+
+def download(
+    selection: Selection | str | Sequence[str],
+    out: Path | str = "open-images",
+    *,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> Summary:
+    """Download everything that the selected classes have into the folder *out*.
+
+    *selection* may be the name of a class, or several, for all their boxes, masks and images in
+    every split. Running it again fetches what is missing and nothing else; another selection adds
+    to the folder.
+
+    Returns:
+        What the run came to; its `exit_code` tells whether all that was asked for is there.
+
+    Raises:
+        UsageError: the selection or a setting is wrong; nothing was fetched.
+        SourceError: an annotation file could not be had.
+        IntegrityError: an annotation file is not what it should be.
+        DiskError: something could not be written; the path is named.
+        InterruptedRunError: the user stopped the run; what was finished stays.
+
+    """
+    begun = time.monotonic()
+    root = Path(out)
+    with Session(settings or Settings(), on_event) as session:
+        release = session.settings.release_name
+        wanted = _checked(_selection(selection), release)
+        check_target(root, release=release)
+        work = _Work(session, wanted, session.resolve(wanted.classes))
+        with open_dataset(root, release=release, waiting=work.waiting) as dataset:
+            tables = work.tables()
+            planned = work.plan(tables, dataset)
+            summary = Summary(out=str(root), annotations=dict(planned.rows))
+            work.describe(dataset)
+            work.write(tables, dataset)
+            if wanted.images:
+                carry_images(session, dataset, planned.images, summary=summary)
+            carry_masks(session, dataset, planned.masks, summary=summary)
+        traffic = session.traffic
+        summary.received_bytes, summary.requests = traffic.received, traffic.requests
+        summary.seconds = time.monotonic() - begun
+        return summary
+
+
+def plan(
+    selection: Selection | str | Sequence[str],
+    out: Path | str = "open-images",
+    *,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> Plan:
+    """Say what `download` would do: images, masks, bytes to receive and disk needed.
+
+    Nothing is fetched but tables, and nothing is written into *out*.
+
+    Raises:
+        OidError: as `download`.
+
+    """
+    root = Path(out)
+    with Session(settings or Settings(), on_event) as session:
+        release = session.settings.release_name
+        wanted = _checked(_selection(selection), release)
+        check_target(root, release=release)
+        work = _Work(session, wanted, session.resolve(wanted.classes))
+        tables = work.tables()
+        if not (root / ".oid").is_dir():
+            return work.plan(tables, None)
+        with open_dataset(root, release=release, waiting=work.waiting) as dataset:
+            return work.plan(tables, dataset)
+
+
+def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
+    """Write the annotation files of a selection again; images and masks stay as they are."""
+    wanted = _checked(selection, session.settings.release_name)
+    work = _Work(session, wanted, session.resolve(wanted.classes))
+    tables = work.tables()
+    work.choices = {split: work.choose(tables, split) for split in wanted.splits}
+    work.write(tables, dataset)
+
+
+def _selection(asked: Selection | str | Sequence[str]) -> Selection:
+    if isinstance(asked, Selection):
+        return asked
+    return Selection((asked,) if isinstance(asked, str) else tuple(asked))
+
+
+def _checked(wanted: Selection, release: Release) -> Selection:
+    """Fill in what the release decides, and refuse what it does not have.
+
+    Raises:
+        UsageError: the release lacks a label type, or it is not built yet.
+
+    """
+    has = catalog.labels_of(release)
+    labels = wanted.labels or tuple(label for label in _SCHEMAS if label in has)
+    for label in labels:
+        if label not in has:
+            catalog.tables(release, label, "train")
+        if label not in _SCHEMAS:
+            raise UsageError(
+                f"label type '{label}' cannot be downloaded by this version",
+                remedy=f"choose from {', '.join(_SCHEMAS)}",
+            )
+    return dataclasses.replace(wanted, labels=labels)
+
+
+@dataclass(slots=True)
+class _Work:
+    """One selection against one source: its tables, what is chosen out of them, and the plan."""
+
+    session: Session
+    wanted: Selection
+    classes: list[OidClass]
+    choices: dict[Split, Choice] = dataclasses.field(default_factory=dict)
+
+    def waiting(self) -> None:
+        self.session.on_event(Noted("waiting for another run that writes into the same folder"))
+
+    # -- tables and choice ----------------------------------------------------------------------
+
+    def tables(self) -> dict[str, Table]:
+        """Get every table that the selection needs."""
+        release = self.session.settings.release_name
+        needed: list[tuple[File, Schema]] = [
+            (catalog.tables(release, label, split)[0], _SCHEMAS[label])
+            for split in self.wanted.splits
+            for label in self.wanted.labels
+        ]
+        if self.wanted.metadata:
+            needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
+        return self.session.tables(needed)
+
+    def table(self, tables: Mapping[str, Table], label: Label, split: Split) -> Table:
+        release = self.session.settings.release_name
+        return tables[catalog.tables(release, label, split)[0].key]
+
+    def choose(self, tables: Mapping[str, Table], split: Split) -> Choice:
+        """Choose the images of a split: each has an annotation of some chosen label."""
+        having: dict[str, NDArray[np.uint64]] = {}
+        for each in self.classes:
+            found = [
+                self.table(tables, label, split).images_of(each.mid) for label in self.wanted.labels
+            ]
+            having[each.mid] = np.unique(np.concatenate(found))
+        wanted = self.wanted
+        return choose(having, match=wanted.match, limit=wanted.limit, seed=wanted.seed)
+
+    # -- plan -----------------------------------------------------------------------------------
+
+    def plan(self, tables: Mapping[str, Table], dataset: Dataset | None) -> Plan:
+        """Lay what is chosen beside what is there."""
+        self.session.on_event(PhaseStarted("planning"))
+        self.choices = {split: self.choose(tables, split) for split in self.wanted.splits}
+        images = []
+        masks = []
+        rows: dict[str, int] = {}
+        for split, choice in self.choices.items():
+            if self.wanted.images:
+                images.append(self._plan_images(split, choice, dataset))
+            for label in self.wanted.labels:
+                columns = ["ImageID", "MaskPath"] if label == "masks" else ["ImageID"]
+                table = self.table(tables, label, split)
+                names: list[str] = []
+                for each in self.classes:
+                    found = only_images(table.rows_of([each.mid], columns=columns), choice.images)
+                    rows[label] = rows.get(label, 0) + found.height
+                    if label == "masks":
+                        names += found["MaskPath"].to_list()
+                if label == "masks":
+                    folder = f"masks/{split}"
+                    there = dataset.masks_there(folder) if dataset else set[str]()
+                    masks.append(plan_masks(split, names, there=there.__contains__))
+        to_receive = sum(estimate("image", part.split, part.to_fetch) for part in images)
+        mask_bytes, directories = self._mask_bytes(masks)
+        self.session.on_event(PhaseEnded("planning"))
+        return Plan(
+            tuple(images),
+            tuple(masks),
+            rows,
+            bytes_to_receive=to_receive + mask_bytes + directories,
+            disk_needed=to_receive + mask_bytes,
+        )
+
+    def _plan_images(self, split: Split, choice: Choice, dataset: Dataset | None) -> ImagePlan:
+        places = self._places(split, choice)
+
+        def there(folder: str) -> NDArray[np.uint64]:
+            if dataset is None:
+                return np.empty(0, dtype=np.uint64)
+            return dataset.images_there(folder, key=lambda name: catalog.image_key(split, name))
+
+        return plan_images(split, places, there=there)
+
+    def _places(self, split: Split, choice: Choice) -> dict[str, NDArray[np.uint64]]:
+        front = f"images/{split}"
+        if self.wanted.layout == "flat":
+            return {front: choice.images}
+        return {
+            f"{front}/{folder_name(each.name, each.mid)}": choice.by_class[each.mid]
+            for each in self.classes
+        }
+
+    def _mask_bytes(self, plans: Sequence[MaskPlan]) -> tuple[int, int]:
+        """Sum up the masks to fetch, and the directories that have to be read for them."""
+        masks = directories = 0
+        for part in plans:
+            for shard, names in part.absent.items():
+                index = self.session.cache.masks(catalog.mask_zip(part.split, shard).key)
+                if index is None:
+                    masks += estimate("mask", part.split, len(names))
+                    directories += catalog.directory_bytes(part.split)
+                else:
+                    members = list(index.find(names).values())
+                    masks += sum(span.length for span in spans(members))
+        return masks, directories
+
+    # -- annotations ----------------------------------------------------------------------------
+
+    def describe(self, dataset: Dataset) -> None:
+        """Write down the selection, and make the folders."""
+        settings = self.session.settings
+        known = describe(dataset.root)
+        source = self.session.source.name
+        description = known or Description(settings.release_name, source)
+        plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        save_description(dataset.root, description.with_selection(plain, source=source))
+        for split in self.wanted.splits:
+            if self.wanted.images:
+                dataset.make(f"images/{split}")
+            if "masks" in self.wanted.labels:
+                dataset.make(f"masks/{split}")
+
+    def write(self, tables: Mapping[str, Table], dataset: Dataset) -> None:
+        """Write the lists of ids, the rows of each class, and the metadata of the images."""
+        self.session.on_event(PhaseStarted("annotations"))
+        file = catalog.class_file(self.session.settings.release_name)
+        dataset.write_annotations(
+            "csv/class-descriptions-boxable.csv", self.session.files([file])[file.key]
+        )
+        attribution = []
+        for split, choice in self.choices.items():
+            for each in self.classes:
+                self._write_class(tables, dataset, split, each)
+            if self.wanted.metadata:
+                rows = self._write_images(tables, dataset, split)
+                attribution.append(rows.select(ATTRIBUTION))
+        if attribution:
+            rows = joined(attribution)
+            self._add_rows(dataset, "attribution.csv", rows)
+        self.session.on_event(PhaseEnded("annotations"))
+
+    def _write_class(
+        self, tables: Mapping[str, Table], dataset: Dataset, split: Split, each: OidClass
+    ) -> None:
+        choice = self.choices[split]
+        stem = mid_stem(each.mid)
+        path = f"downloader_IDs_for_{stem}_{split}.txt"
+        lines = {f"{split}/{name}" for name in image_names(choice.by_class[each.mid])}
+        lines |= set((dataset.read(path) or b"").decode("utf-8", errors="replace").split())
+        dataset.write_annotations(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
+        for label in self.wanted.labels:
+            rows = only_images(self.table(tables, label, split).rows_of([each.mid]), choice.images)
+            self._add_rows(dataset, f"csv/{stem}_{split}_{label}.csv", rows)
+
+    def _write_images(
+        self, tables: Mapping[str, Table], dataset: Dataset, split: Split
+    ) -> pl.DataFrame:
+        release = self.session.settings.release_name
+        table = tables[catalog.image_list(release, split).key]
+        rows = table.rows_by_image(self.choices[split].images)
+        self._add_rows(dataset, f"csv/images_{split}.csv", rows)
+        return rows
+
+    def _add_rows(self, dataset: Dataset, path: str, rows: pl.DataFrame) -> None:
+        """Write rows to a file, together with those that an earlier selection put there."""
+        if (earlier := dataset.read(path)) is not None:
+            rows = with_earlier(rows, earlier)
+        dataset.write_annotations(path, printed(rows))

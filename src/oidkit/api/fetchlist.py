@@ -1,0 +1,88 @@
+"""A list of images into one flat folder, as the official ``downloader.py`` does it."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+
+from oidkit import catalog
+from oidkit.api.carry import carry_images
+from oidkit.api.session import Session
+from oidkit.api.settings import Settings
+from oidkit.api.summary import Summary
+from oidkit.dataset import open_dataset
+from oidkit.errors import UsageError
+from oidkit.events import Listener, Noted, ignore
+from oidkit.plan import plan_images
+
+__all__ = ["fetch", "read_list"]
+
+_LINE = re.compile(r"(train|validation|test|challenge2018)/([0-9a-f]{16})(?:\.jpg)?")
+
+
+def fetch(
+    ids_file: Path | str,
+    folder: Path | str = ".",
+    *,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> Summary:
+    """Fetch the images of a list, a ``train/<ImageID>`` a line, flat into *folder*.
+
+    Images that stand there whole are left alone.
+
+    Raises:
+        UsageError: the list cannot be read, or a line of it is no image.
+        DiskError: something could not be written; the path is named.
+        InterruptedRunError: the user stopped the run; what was finished stays.
+
+    """
+    begun = time.monotonic()
+    wanted = read_list(Path(ids_file))
+    root = Path(folder)
+    summary = Summary(out=str(root))
+    with Session(settings or Settings(), on_event) as session:
+        _ = session.source
+
+        def waiting() -> None:
+            on_event(Noted("waiting for another run that writes into the same folder"))
+
+        with open_dataset(root, release=None, waiting=waiting) as dataset:
+            plans = []
+            for split, ids in wanted.items():
+                there = dataset.images_there("", key=lambda name, s=split: catalog.image_key(s, name))
+                plans.append(plan_images(split, {"": ids}, there=lambda _, t=there: t))
+            carry_images(session, dataset, plans, summary=summary)
+        summary.received_bytes = session.traffic.received
+        summary.requests = session.traffic.requests
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def read_list(path: Path) -> dict[str, np.ndarray[tuple[int], np.dtype[np.uint64]]]:
+    """Read a list of images: by split, as sorted numbers, each once.
+
+    Raises:
+        UsageError: the file cannot be read, or a line of it is no image.
+
+    """
+    found: dict[str, set[int]] = {}
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.strip()
+                if not text:
+                    continue
+                if (image := _LINE.fullmatch(text)) is None:
+                    raise UsageError(
+                        f"line {number} of {path} is no image: '{text[:60]}'",
+                        remedy="write one <split>/<ImageID> a line, such as train/0001eeaf4aed83f9",
+                    )
+                found.setdefault(image[1], set()).add(int(image[2], 16))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise UsageError(f"cannot read {path}: {reason}", remedy="check the path") from error
+    return {split: np.array(sorted(ids), dtype=np.uint64) for split, ids in found.items()}

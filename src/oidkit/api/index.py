@@ -1,0 +1,113 @@
+"""The tables and mask indexes in the cache: what is there, and building them ahead of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from oidkit import catalog
+from oidkit.api.session import Session
+from oidkit.api.settings import Settings
+from oidkit.catalog import SPLITS, Label, Split
+from oidkit.errors import OidError, UsageError
+from oidkit.events import Listener, ignore
+from oidkit.schema import BOXES, IMAGES, MASKS
+from oidkit.tables import Cache
+
+if TYPE_CHECKING:
+    from oidkit.schema import Schema
+
+__all__ = ["IndexEntry", "index_build", "index_info"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """A table or the directory of a mask zip in the cache.
+
+    `rows` are annotations, images or masks; `rejects` those that were set aside; `bytes` what it
+    takes on the disk, and `path` where.
+    """
+
+    source: str
+    key: str
+    kind: Literal["table", "mask directory"]
+    rows: int
+    rejects: int
+    bytes: int
+    path: str
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the entry as plain values."""
+        return asdict(self)
+
+
+def index_info(*, settings: Settings | None = None) -> list[IndexEntry]:
+    """List what is in the cache, for every source that was ever used."""
+    folder = (settings or Settings()).cache_folder
+    found: list[IndexEntry] = []
+    if not folder.is_dir():
+        return found
+    for root in sorted(path for path in folder.iterdir() if (path / "source.txt").is_file()):
+        source = (root / "source.txt").read_text(encoding="utf-8").strip()
+        cache = Cache(root)
+        for table in cache.tables():
+            size = sum(path.stat().st_size for path in table.folder.iterdir())
+            place = str(table.folder)
+            found.append(
+                IndexEntry(source, table.name, "table", table.rows, table.rejects, size, place)
+            )
+        for index in cache.mask_indexes():
+            path = cache.masks_file(index.key)
+            size = path.stat().st_size
+            found.append(
+                IndexEntry(
+                    source, index.key, "mask directory", index.count, index.ignored, size, str(path)
+                )
+            )
+    return found
+
+
+def index_build(
+    *,
+    splits: Sequence[Split] = SPLITS,
+    labels: Sequence[Label] | None = None,
+    metadata: bool = True,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> list[IndexEntry]:
+    """Build the tables of some labels and splits, and read the directories of their mask zips.
+
+    What is there already is left alone. *metadata* takes in the lists of images.
+
+    Raises:
+        OidError: something could not be had, or is not what it should be.
+
+    """
+    with Session(settings or Settings(), on_event) as session:
+        release = session.settings.release_name
+        has = catalog.labels_of(release)
+        wanted = tuple(labels or (label for label in ("boxes", "masks") if label in has))
+        schemas: dict[Label, Schema] = {"boxes": BOXES, "masks": MASKS}
+        needed: list[tuple[catalog.File, Schema]] = []
+        for label in wanted:
+            if label not in schemas:
+                raise UsageError(
+                    f"label type '{label}' has no table in this version",
+                    remedy=f"choose from {', '.join(schemas)}",
+                )
+            needed += [
+                (catalog.tables(release, label, split)[0], schemas[label]) for split in splits
+            ]
+        if metadata:
+            needed += [(catalog.image_list(release, split), IMAGES) for split in splits]
+        session.tables(needed)
+        if "masks" in wanted:
+            zips = [file.key for split in splits for file in catalog.mask_zips(split)]
+            for found in session.mask_indexes(zips).values():
+                if isinstance(found, OidError):
+                    raise found
+        root = session.cache.root
+    inside = str(root)
+    return [entry for entry in index_info(settings=settings) if entry.path.startswith(inside)]

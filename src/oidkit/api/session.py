@@ -1,0 +1,325 @@
+"""One use of a source: its small files, tables and mask indexes, each fetched at most once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Self
+
+from oidkit import catalog
+from oidkit.catalog import File
+from oidkit.classes import ClassList, Hierarchy, OidClass, parse_class_file, parse_segmentable
+from oidkit.disk import locked
+from oidkit.errors import (
+    DiskError,
+    MissingObjectError,
+    NotAMirrorError,
+    OidError,
+    SourceError,
+    UsageError,
+)
+from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Rejected, Warned, ignore
+from oidkit.filecache import FileCache
+from oidkit.store import Source, parse_source
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from oidkit.api.settings import Settings
+    from oidkit.fetch import Run, Traffic
+    from oidkit.fetch.engine import Job
+    from oidkit.schema import Schema
+    from oidkit.store import Transfer
+    from oidkit.tables import Cache, MaskIndex, Table
+    from oidkit.zipindex import ZipIndex
+
+__all__ = ["Session"]
+
+_TABLES_AT_ONCE = 2
+
+
+@dataclass(slots=False)
+class Session:
+    """A source and its cache, while some call works with them; use it as a context.
+
+    Nothing is imported or opened before it is needed.
+    """
+
+    settings: Settings
+    on_event: Listener = ignore
+    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _files: dict[str, bytes | None] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.settings.checked()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    @cached_property
+    def source(self) -> Source:
+        """Where everything comes from."""
+        return parse_source(self.settings.source_name, official=catalog.OFFICIAL_HOSTS)
+
+    @cached_property
+    def transfer(self) -> Transfer:
+        """The open connection to the source."""
+        return self._open.enter_context(self.source.open())
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        """What went over the wire in this session."""
+        from oidkit.fetch import Traffic  # noqa: PLC0415 - imports the table engine
+
+        return Traffic()
+
+    @cached_property
+    def _kept(self) -> FileCache:
+        return FileCache(self.settings.cache_folder / self.source.cache_name)
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The tables and mask indexes of this source."""
+        from oidkit.tables import Cache  # noqa: PLC0415 - imports the table engine
+
+        cache = Cache(self.settings.cache_folder / self.source.cache_name)
+        try:
+            cache.make()
+            (cache.root / "source.txt").write_text(self.source.name + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DiskError.from_os(error, path=cache.root) from error
+        return cache
+
+    def run(self, *, most: int | None = None, **options: object) -> Run:
+        """Prepare to carry out jobs, at most *most* at a time."""
+        from oidkit.fetch import Pace, Run  # noqa: PLC0415 - imports the table engine
+
+        workers = self.settings.workers
+        fixed = min(workers or most, most) if most else workers
+        pace = Pace(fixed=fixed)
+        return Run(
+            self.transfer,
+            traffic=self.traffic,
+            on_event=self.on_event,
+            pace=pace,
+            **options,  # type: ignore[arg-type]
+        )
+
+    # -- small files ----------------------------------------------------------------------------
+
+    def files(self, wanted: Sequence[File]) -> dict[str, bytes]:
+        """Give the content of small files by key; those that the source lacks are left out."""
+        unknown = [file for file in wanted if file.key not in self._files]
+        if unknown:
+            self._files |= dict.fromkeys((file.key for file in unknown), None)
+            self._files |= self._fetch_files(unknown)
+        found = {file.key: self._files[file.key] for file in wanted}
+        return {key: content for key, content in found.items() if content is not None}
+
+    def _fetch_files(self, wanted: Sequence[File]) -> dict[str, bytes]:
+        from oidkit.fetch import FileJob  # noqa: PLC0415
+
+        official = self.source.official
+        cached = {file.key: self._kept.get(file.key) for file in wanted}
+        jobs = []
+        for file in wanted:
+            known = cached[file.key]
+            if known is not None and official and file.md5:
+                continue
+            jobs.append(FileJob(file, etag=known.etag if known else None, official=official))
+        if jobs:
+            self.run(most=8).carry_out(jobs)
+        found = {key: known.content for key, known in cached.items() if known is not None}
+        for job in jobs:
+            self._keep_file(job, found)
+        return found
+
+    def _keep_file(self, job: object, found: dict[str, bytes]) -> None:
+        from oidkit.fetch import FileJob  # noqa: PLC0415
+
+        assert isinstance(job, FileJob)  # noqa: S101 - for the type checker
+        if isinstance(job.error, MissingObjectError):
+            found.pop(job.name, None)
+        elif job.error is not None:
+            self._fall_back(job.error, there=job.name in found)
+        elif job.content is not None:
+            try:
+                self._kept.keep(job.name, job.content, job.etag)
+            except OSError as error:
+                raise DiskError.from_os(error, path=self._kept.root) from error
+            found[job.name] = job.content
+
+    def _fall_back(self, error: OidError, *, there: bool) -> None:
+        """Go on with what is cached when the source cannot be reached; say so."""
+        if not there or not isinstance(error, SourceError):
+            raise error
+        self.on_event(Warned(f"{error.cause}; the copy in the cache is used"))
+
+    def class_list(self, asked: Iterable[str] = (), *, aliases: bool = False) -> ClassList:
+        """Give the boxable classes of the release, with other names where *asked* needs them.
+
+        Raises:
+            NotAMirrorError: the source has no class list where it should be.
+
+        """
+        release = self.settings.release_name
+        own_file = catalog.class_file(release)
+        masks_file = catalog.segmentable_file(release)
+        wanted = [own_file] if masks_file is None else [own_file, masks_file]
+        found = self.files(wanted)
+        own = self._classes(own_file, found)
+        segmentable: frozenset[str] = frozenset()
+        if masks_file is not None and masks_file.key in found:
+            segmentable = parse_segmentable(found[masks_file.key], name=masks_file.key)
+        classes = ClassList.build(own, segmentable=segmentable)
+        if aliases or any(classes.needs_aliases(name) for name in asked):
+            others = {
+                file.key: file for file in map(catalog.class_file, catalog.RELEASES) if file != own_file
+            }
+            found = self.files(list(others.values()))
+            names = [parse_class_file(found[key], name=key) for key in others if key in found]
+            classes = ClassList.build(own, names, segmentable)
+        return classes
+
+    def _classes(self, file: File, found: Mapping[str, bytes]) -> dict[str, str]:
+        if file.key not in found:
+            raise NotAMirrorError(self.source.name, because=f"it has no {file.key}")
+        try:
+            return parse_class_file(found[file.key], name=file.key)
+        except UsageError as error:
+            raise NotAMirrorError(self.source.name, because=error.cause) from error
+
+    def resolve(self, asked: Sequence[str]) -> list[OidClass]:
+        """Find the classes that are asked for, each once, in the order asked.
+
+        Raises:
+            UsageError: one of them is unknown or ambiguous, or none was asked for.
+
+        """
+        if not asked:
+            raise UsageError("no class was named", remedy="name one, as in: oid download Handgun")
+        classes = self.class_list(asked)
+        return list({found.mid: found for found in map(classes.resolve, asked)}.values())
+
+    def hierarchy(self) -> Hierarchy:
+        """Give the hierarchy of the boxable classes."""
+        file = catalog.hierarchy_file()
+        found = self.files([file])
+        if file.key not in found:
+            raise NotAMirrorError(self.source.name, because=f"it has no {file.key}")
+        return Hierarchy.parse(found[file.key], name=file.key)
+
+    # -- tables ---------------------------------------------------------------------------------
+
+    def tables(self, wanted: Sequence[tuple[File, Schema]]) -> dict[str, Table]:
+        """Give the tables of annotation CSVs by key, and build those that are not there.
+
+        Raises:
+            NotAMirrorError: the source lacks one of the CSVs.
+            OidError: one of them could not be had, or is not what it should be.
+
+        """
+        with contextlib.ExitStack() as locks:
+            return self._tables(wanted, locks)
+
+    def _tables(
+        self, wanted: Sequence[tuple[File, Schema]], locks: contextlib.ExitStack
+    ) -> dict[str, Table]:
+        from oidkit.fetch import TableJob  # noqa: PLC0415
+
+        official = self.source.official
+        found: dict[str, Table] = {}
+        jobs: list[TableJob] = []
+        for file, schema in dict(wanted).items():
+            name = file.key.replace("/", "~")
+            known = self.cache.table(file.key)
+            if known is None:
+                lock = self.cache.root / "work" / f"{name}.lock"
+                locks.enter_context(locked(lock, waiting=self._waiting(file.key)))
+                known = self.cache.table(file.key)
+            if known is not None:
+                found[file.key] = known
+                if official and file.md5:
+                    continue
+            builder = self.cache.builder(file.key, schema)
+            locks.callback(builder.close)
+            etag = known.etag if known else None
+            jobs.append(TableJob(file, builder, etag=etag, official=official))
+        if not jobs:
+            return found
+        fresh = len(jobs) - sum(job.name in found for job in jobs)
+        self.on_event(PhaseStarted("tables", fresh) if fresh else Noted("checking the tables"))
+        self.run(most=_TABLES_AT_ONCE).carry_out(jobs)
+        for job in jobs:
+            self._keep_table(job, found)
+        if fresh:
+            self.on_event(PhaseEnded("tables"))
+        return found
+
+    def _keep_table(self, job: object, found: dict[str, Table]) -> None:
+        from oidkit.fetch import TableJob  # noqa: PLC0415
+
+        assert isinstance(job, TableJob)  # noqa: S101 - for the type checker
+        if isinstance(job.error, MissingObjectError):
+            raise NotAMirrorError(self.source.name, because=f"it has no {job.name}")
+        if job.error is not None:
+            self._fall_back(job.error, there=job.name in found)
+        elif job.table is not None:
+            table = job.table
+            found[job.name] = table
+            self.cache.drop_older(job.name, table)
+            self.on_event(Noted(f"table of {job.name}: {table.rows:,} rows"))
+            if table.rejects:
+                self.on_event(Rejected(job.name, table.rejects, str(table.rejects_file)))
+
+    def _waiting(self, what: str) -> object:
+        def tell() -> None:
+            self.on_event(Noted(f"waiting for another run that works on {what}"))
+
+        return tell
+
+    # -- mask indexes ---------------------------------------------------------------------------
+
+    def mask_indexes(self, keys: Iterable[str]) -> dict[str, MaskIndex | OidError]:
+        """Give the directory of each mask zip, or the error that says why it cannot be had.
+
+        Raises:
+            UsageError: the source refuses byte ranges.
+
+        """
+        from oidkit.fetch import DirectoryJob  # noqa: PLC0415
+
+        found: dict[str, MaskIndex | OidError] = {}
+        jobs = []
+        for key in keys:
+            if (index := self.cache.masks(key)) is not None:
+                found[key] = index
+            else:
+                jobs.append(DirectoryJob(key, partial(self._keep_masks, key, found)))
+        if jobs:
+            self.on_event(PhaseStarted("mask directories", len(jobs)))
+            self.run(most=4).carry_out(jobs)
+            self.on_event(PhaseEnded("mask directories"))
+        for job in jobs:
+            if job.name not in found:
+                found[job.name] = job.error or SourceError(f"{job.name} could not be read")
+        return found
+
+    def _keep_masks(
+        self,
+        key: str,
+        found: dict[str, MaskIndex | OidError],
+        index: ZipIndex,
+        etag: str | None,
+    ) -> None:
+        from oidkit.tables import MaskIndex  # noqa: PLC0415
+
+        found[key] = self.cache.keep_masks(MaskIndex.of(index, key=key, etag=etag))

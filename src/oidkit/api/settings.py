@@ -1,0 +1,66 @@
+"""Where data comes from and where it is kept: flag, then environment, then default."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from oidkit import catalog
+from oidkit.catalog import Release
+from oidkit.errors import UsageError
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings that every command shares; None stands for the environment or the default.
+
+    `source` is 'official' or the root of a mirror (OID_SOURCE), `cache` the folder of tables and
+    indexes (OID_CACHE), `release` one of v4 to v7 (OID_RELEASE). `workers` is the largest number
+    of requests in flight; None finds it by trying.
+    """
+
+    source: str | None = None
+    cache: Path | str | None = None
+    release: str | None = None
+    workers: int | None = None
+
+    @property
+    def source_name(self) -> str:
+        """The source to read from."""
+        return self.source or os.environ.get("OID_SOURCE") or "official"
+
+    @property
+    def cache_folder(self) -> Path:
+        """The folder of the cache: by default the platform's own for this user."""
+        if chosen := self.cache or os.environ.get("OID_CACHE"):
+            return Path(chosen)
+        import platformdirs  # noqa: PLC0415 - only the default needs it
+
+        return Path(platformdirs.user_cache_dir("oidkit", appauthor=False))
+
+    @property
+    def release_name(self) -> Release:
+        """The release to work with.
+
+        Raises:
+            UsageError: there is none of this name.
+
+        """
+        asked = (self.release or os.environ.get("OID_RELEASE") or catalog.LATEST).lower()
+        for release in catalog.RELEASES:
+            if release == asked:
+                return release
+        raise UsageError(
+            f"there is no release '{asked}' of Open Images",
+            remedy=f"choose one of {', '.join(catalog.RELEASES)}",
+        )
+
+    def checked(self) -> Settings:
+        """Check what can be checked without looking anywhere, and give the settings back."""
+        _ = self.release_name
+        if self.workers is not None and self.workers < 1:
+            raise UsageError("--workers has to be at least 1", remedy="leave it out to let it adapt")
+        return self

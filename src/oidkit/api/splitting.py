@@ -1,0 +1,178 @@
+"""The rows of one class out of an annotation CSV, as the seed's script gave them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import filecmp
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from oidkit.api.session import Session
+from oidkit.api.settings import Settings
+from oidkit.classes import MID_PATTERN, mid_stem
+from oidkit.disk import TEMPORARY
+from oidkit.errors import DiskError, UsageError
+from oidkit.events import Listener, ignore
+
+__all__ = ["SplitResult", "split"]
+
+_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """What was found of one class: rows, images, and the two files that hold them."""
+
+    mid: str
+    rows: int
+    images: int
+    ids_file: Path
+    annotations_file: Path
+
+
+@dataclass(slots=True)
+class _Sink:
+    """The two files of one class while they are written."""
+
+    mid: str
+    ids: BinaryIO
+    rows: BinaryIO
+    seen: set[bytes]
+    count: int = 0
+
+
+def split(
+    labels: Sequence[str] | str,
+    subset: str,
+    *,
+    source_csv: Path | str,
+    out: Path | str = ".",
+    force: bool = False,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> list[SplitResult]:
+    """Cut the rows of each label out of *source_csv*, and list their images.
+
+    For each label two files are written into *out*: ``downloader_IDs_for_<mid>_<subset>.txt`` and
+    ``<mid>_annotations.csv``, the header and the matching rows byte for byte in the CSV's order;
+    the images once each, in order of first appearance. Labels are MIDs, matched exactly, or names.
+
+    Raises:
+        UsageError: the CSV is not there or has no ImageID and LabelName, a label is unknown, or a
+            file with other content would be lost and *force* is off.
+        DiskError: something could not be written; the path is named.
+
+    """
+    asked = [labels] if isinstance(labels, str) else list(labels)
+    mids = _mids(asked, settings or Settings(), on_event)
+    path, folder = Path(source_csv), Path(out)
+    targets = {
+        mid: (
+            folder / f"downloader_IDs_for_{mid_stem(mid)}_{subset}.txt",
+            folder / f"{mid_stem(mid)}_annotations.csv",
+        )
+        for mid in mids
+    }
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", remedy="check --input") from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with source, contextlib.ExitStack() as stack:
+            return _cut(source, targets, subset=subset, force=force, stack=stack)
+    except OSError as error:
+        raise error if isinstance(error, (DiskError, UsageError)) else DiskError.from_os(
+            error, path=folder
+        ) from error
+
+
+def _mids(asked: Sequence[str], settings: Settings, on_event: Listener) -> list[str]:
+    """Resolve names; a MID needs no class list, as the CSV decides whether it is there."""
+    if all(MID_PATTERN.fullmatch(label) for label in asked):
+        return list(dict.fromkeys(asked))
+    with Session(settings, on_event) as session:
+        return [found.mid for found in session.resolve(asked)]
+
+
+def _cut(
+    source: BinaryIO,
+    targets: dict[str, tuple[Path, Path]],
+    *,
+    subset: str,
+    force: bool,
+    stack: contextlib.ExitStack,
+) -> list[SplitResult]:
+    name = getattr(source, "name", "the CSV")
+    header = source.readline()
+    columns = next(csv.reader([header.decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
+    if not {"ImageID", "LabelName"} <= set(columns):
+        raise UsageError(
+            f"{name} has no columns ImageID and LabelName",
+            remedy="give --input a CSV of boxes, masks or image labels",
+        )
+    at_image, at_label = columns.index("ImageID"), columns.index("LabelName")
+    sinks = {}
+    fresh: dict[Path, Path] = {}
+    for mid, paths in targets.items():
+        files = []
+        for path in paths:
+            fresh[path] = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+            stack.callback(fresh[path].unlink, missing_ok=True)
+            files.append(stack.enter_context(fresh[path].open("xb")))
+        sinks[mid.encode()] = _Sink(mid, files[0], files[1], set())
+        files[1].write(header)
+    for line in _lines(source):
+        fields = _fields(line)
+        if len(fields) <= max(at_image, at_label):
+            continue
+        sink = sinks.get(fields[at_label])
+        if sink is None:
+            continue
+        sink.rows.write(line)
+        sink.count += 1
+        if fields[at_image] not in sink.seen:
+            sink.seen.add(fields[at_image])
+            sink.ids.write(subset.encode() + b"/" + fields[at_image] + b"\n")
+    for sink in sinks.values():
+        sink.ids.close()
+        sink.rows.close()
+    _publish(fresh, force=force)
+    return [
+        SplitResult(sink.mid, sink.count, len(sink.seen), *targets[sink.mid])
+        for sink in sinks.values()
+    ]
+
+
+def _lines(source: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while data := source.read(_READ):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
+
+
+def _fields(line: bytes) -> list[bytes]:
+    if b'"' not in line:
+        return line.rstrip(b"\r\n").split(b",")
+    text = line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+    return [field.encode("utf-8", "surrogateescape") for field in next(csv.reader([text]), [])]
+
+
+def _publish(fresh: dict[Path, Path], *, force: bool) -> None:
+    """Give the files their names, unless one with other content would be lost."""
+    if not force:
+        for path, made in fresh.items():
+            if path.exists() and not (path.is_file() and filecmp.cmp(made, path, shallow=False)):
+                raise UsageError(
+                    f"{path} is there with other content", remedy="move it away, or give --force"
+                )
+    for path, made in fresh.items():
+        os.replace(made, path)  # noqa: PTH105

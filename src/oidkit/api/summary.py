@@ -1,0 +1,93 @@
+"""What a run came to, as values; the command line prints it, ``--json`` as it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from oidkit.errors import IntegrityError, MissingObjectError, SourceError
+
+if TYPE_CHECKING:
+    from oidkit.disk import Record
+
+__all__ = ["Count", "Summary"]
+
+_MOST_LISTED = 100
+
+
+@dataclass(slots=True)
+class Count:
+    """What became of the images, or of the masks.
+
+    Of those `asked` for, `present` needed no request; the others were `fetched`, are `missing` at
+    the source, or `failed`. `bytes` are those of the files that were fetched.
+    """
+
+    asked: int = 0
+    fetched: int = 0
+    present: int = 0
+    missing: int = 0
+    failed: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to.
+
+    `annotations` counts the chosen rows by label. `received_bytes` is every byte of every response
+    body, `seconds` the time that the run took. `missing` lists the first 100 objects that the
+    source does not have; the manifest has them all. `damaged` counts files that came, but never as
+    they should be; they are among the failed.
+    """
+
+    out: str
+    images: Count = field(default_factory=Count)
+    masks: Count = field(default_factory=Count)
+    annotations: dict[str, int] = field(default_factory=dict)
+    received_bytes: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    missing: list[str] = field(default_factory=list)
+    damaged: int = 0
+    first_failure: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the contract: 6, 4 and 3, the gravest first, or 0."""
+        if self.damaged:
+            return IntegrityError.exit_code
+        if self.images.failed or self.masks.failed:
+            return SourceError.exit_code
+        if self.images.missing or self.masks.missing:
+            return MissingObjectError.exit_code
+        return 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the summary as plain values, with the keys of the contract."""
+        return {
+            "images": asdict(self.images),
+            "masks": asdict(self.masks),
+            "annotations": self.annotations,
+            "received_bytes": self.received_bytes,
+            "requests": self.requests,
+            "seconds": round(self.seconds, 3),
+            "missing": self.missing,
+            "out": self.out,
+        }
+
+    def count(self, record: Record, *, name: str) -> None:
+        """Count what became of one image or mask, which is called *name*."""
+        count = self.images if record.kind == "image" else self.masks
+        if record.status == "ok":
+            count.fetched += 1
+            count.bytes += record.bytes
+            return
+        if record.status == "missing":
+            count.missing += 1
+            if len(self.missing) < _MOST_LISTED:
+                self.missing.append(name)
+            return
+        count.failed += 1
+        self.damaged += record.status == "damaged"
+        self.first_failure = self.first_failure or record.reason

@@ -1,0 +1,239 @@
+"""Checks a dataset folder against its manifest, and fetches again what is damaged or gone."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from oidkit.api.carry import carry_images, carry_masks
+from oidkit.api.download import annotate
+from oidkit.api.session import Session
+from oidkit.api.settings import Settings
+from oidkit.api.summary import Summary
+from oidkit.catalog import SPLITS, Split
+from oidkit.dataset import Dataset, Description, describe, open_dataset
+from oidkit.disk import TEMPORARY, Record, digest
+from oidkit.errors import (
+    DiskError,
+    IntegrityError,
+    MissingObjectError,
+    SourceError,
+    UsageError,
+)
+from oidkit.events import Fetched, Listener, Noted, PhaseEnded, PhaseStarted, ignore
+from oidkit.plan import ImagePlan, plan_masks
+from oidkit.selection import Selection
+
+if TYPE_CHECKING:
+    from oidkit.api.summary import Count
+
+__all__ = ["Report", "verify"]
+
+_Found = Literal["ok", "damaged", "absent"]
+_BATCH = 512
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found in a dataset folder; paths are relative to it.
+
+    Of the `checked` files, `damaged` ones have other content than the manifest says, `absent` ones
+    are not there. `foreign` files stand among ours but are in no manifest. `missing` are those
+    that the source did not have. `repaired` counts the damaged and absent files that were fetched
+    again; they are no longer listed.
+    """
+
+    checked: int = 0
+    damaged: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    repaired: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """6 for damaged files, 4 for absent ones, 3 where the source lacks some, else 0."""
+        if self.damaged:
+            return IntegrityError.exit_code
+        if self.absent:
+            return SourceError.exit_code
+        return MissingObjectError.exit_code if self.missing else 0
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the report as plain values."""
+        return asdict(self)
+
+
+def verify(
+    root: Path | str,
+    *,
+    repair: bool = False,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> Report:
+    """Check every file of the manifest by its size and checksum.
+
+    With *repair*, damaged and absent files are fetched again, from the source that the dataset
+    came from unless the settings name another.
+
+    Raises:
+        UsageError: there is no dataset in the folder.
+        OidError: as `oidkit.download`, when something is repaired.
+
+    """
+    folder = Path(root)
+    description = describe(folder)
+    if not (folder / ".oid").is_dir():
+        raise UsageError(f"{folder} is no dataset of oidkit", remedy="give the folder of a download")
+    release = description.release if description else None
+
+    def waiting() -> None:
+        on_event(Noted("waiting for another run that writes into the same folder"))
+
+    with open_dataset(folder, release=release, waiting=waiting) as dataset:
+        if dataset.manifest.damaged:
+            raise IntegrityError(
+                f"{folder}/.oid/manifest.csv cannot be read",
+                remedy="remove it and run the same download again: what is whole is kept",
+            )
+        report, wrong = _check(dataset, on_event)
+        if repair and wrong:
+            wanted = _settings(settings or Settings(), description)
+            with Session(wanted, on_event) as session:
+                _repair(session, dataset, wrong, description=description)
+            before = len(wrong)
+            dataset.manifest.merge()
+            report, wrong = _check(dataset, on_event)
+            report.repaired = before - len(wrong)
+        return report
+
+
+def _settings(settings: Settings, description: Description | None) -> Settings:
+    import os  # noqa: PLC0415
+
+    if description is None:
+        return settings
+    source = settings.source or os.environ.get("OID_SOURCE") or description.source
+    return replace(settings, source=source, release=description.release)
+
+
+def _check(dataset: Dataset, on_event: Listener) -> tuple[Report, list[Record]]:
+    report = Report()
+    wrong: list[Record] = []
+    known: set[str] = set()
+    on_event(PhaseStarted("checking"))
+    with ThreadPoolExecutor(2) as pool:
+        records = dataset.manifest.records()
+        while batch := list(itertools.islice(records, _BATCH)):
+            found = pool.map(lambda record: _look(dataset.root, record), batch)
+            for record, state in zip(batch, found, strict=True):
+                known.add(record.path)
+                if record.status == "missing":
+                    report.missing.append(record.path)
+                    continue
+                report.checked += 1
+                if state == "ok":
+                    on_event(Fetched(record.path, record.bytes))
+                    continue
+                wrong.append(record)
+                (report.damaged if state == "damaged" else report.absent).append(record.path)
+    report.foreign = sorted(path for path in _files(dataset.root) if path not in known)
+    on_event(PhaseEnded("checking"))
+    return report, wrong
+
+
+def _look(root: Path, record: Record) -> _Found:
+    """Compare one file with its record."""
+    path = root / record.path
+    if record.status == "missing":
+        return "ok"
+    if not path.is_file() or path.is_symlink():
+        return "absent"
+    try:
+        if record.status != "ok" or path.stat().st_size != record.bytes:
+            return "damaged"
+        kind, _, value = record.check.partition(":")
+        if kind == "crc32":
+            same = zlib.crc32(path.read_bytes()) == int(value, 16)
+        else:
+            same = digest(path) == record.check
+    except OSError as error:
+        raise DiskError(path, because=(error.strerror or "it cannot be read").lower()) from error
+    return "ok" if same else "damaged"
+
+
+def _files(root: Path) -> Iterator[str]:
+    """Give every file that stands where ours stand."""
+    places = [root / name for name in ("images", "masks", "csv")]
+    for place in places:
+        for path in place.rglob("*"):
+            if path.is_file() and not path.name.startswith(TEMPORARY):
+                yield path.relative_to(root).as_posix()
+
+
+def _repair(
+    session: Session,
+    dataset: Dataset,
+    wrong: Sequence[Record],
+    *,
+    description: Description | None,
+) -> None:
+    summary = Summary(out=str(dataset.root))
+    images = [record for record in wrong if record.kind == "image"]
+    if images:
+        carry_images(session, dataset, _image_plans(dataset, images), summary=summary)
+    masks = [Path(record.path) for record in wrong if record.kind == "mask"]
+    plans = [
+        plan_masks(
+            split,
+            [path.name for path in masks if path.parent.name == split],
+            there=lambda _: False,
+        )
+        for split in SPLITS
+    ]
+    carry_masks(session, dataset, [plan for plan in plans if plan.asked], summary=summary)
+    spoilt = [record for record in wrong if record.kind == "annotations"]
+    if spoilt and description is not None:
+        for record in spoilt:
+            (dataset.root / record.path).unlink(missing_ok=True)
+        for plain in description.selections:
+            annotate(session, dataset, Selection.from_dict(plain))
+
+
+def _image_plans(dataset: Dataset, wrong: Sequence[Record]) -> list[ImagePlan]:
+    """Plan the images that lack a file; a whole copy in another folder saves the request."""
+    lost = {record.path for record in wrong}
+    keys = {record.key for record in wrong}
+    by_split: dict[str, list[Record]] = {}
+    for record in dataset.manifest.records():
+        if record.kind == "image" and record.key in keys and record.status != "missing":
+            by_split.setdefault(record.key.split("/")[1], []).append(record)
+    plans = []
+    for split, records in sorted(by_split.items()):
+        folders = tuple(sorted({_folder(record) for record in records}))
+        rows = sorted(
+            (int(Path(record.path).stem, 16), folders.index(_folder(record)), record.path not in lost)
+            for record in records
+        )
+        ids, at, there = zip(*rows, strict=True)
+        plans.append(
+            ImagePlan(
+                split,  # type: ignore[arg-type] - challenge2018 too, for a list
+                folders,
+                np.array(ids, dtype=np.uint64),
+                np.array(at, dtype=np.int32),
+                np.array(there, dtype=np.bool_),
+            )
+        )
+    return plans
+
+
+def _folder(record: Record) -> str:
+    return record.path.rpartition("/")[0]

@@ -1,0 +1,253 @@
+"""A dataset folder: what may be written into it, where, and what is there already.
+
+::
+
+    downloader_IDs_for_<mid>_<split>.txt
+    csv/  images/<split>/  masks/<split>/  attribution.csv
+    .oid/dataset.json    the release, and every selection that went into the folder
+    .oid/manifest.csv    one row for each file that was asked for
+    .oid/lock            held while a run writes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oidkit.classes import IMAGE_ID_PATTERN
+from oidkit.disk import (
+    Record,
+    check_writable,
+    digest,
+    listing,
+    locked,
+    write_atomically,
+)
+from oidkit.errors import DiskError, UsageError
+from oidkit.imagefile import jpeg_fault
+from oidkit.tables import Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Dataset", "Description", "check_target", "describe", "open_dataset", "save_description"]
+
+FORMAT = 1
+_OURS = {".oid", "images", "masks", "csv", "attribution.csv"}
+_IDS = "downloader_IDs_for_"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What `.oid/dataset.json` says: the release, the last source, and the selections so far."""
+
+    release: str
+    source: str
+    selections: tuple[Mapping[str, Any], ...] = ()
+
+    def with_selection(self, selection: Mapping[str, Any], *, source: str) -> Description:
+        """Add a selection, once."""
+        plain = json.loads(json.dumps(selection))
+        known = self.selections if plain in self.selections else (*self.selections, plain)
+        return Description(self.release, source, known)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset folder that is held for writing."""
+
+    root: Path
+    manifest: Manifest
+
+    def write_annotations(self, path: str, data: bytes) -> None:
+        """Write one of the files that go with the images, unless it stands there already."""
+        target = self.root / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.is_file() or target.read_bytes() != data:
+                write_atomically(target, data)
+        except OSError as error:
+            raise DiskError.from_os(error, path=target) from error
+        record = Record(path, "annotations", "", "ok", len(data), digest(target))
+        self.manifest.add(record)
+
+    def read(self, path: str) -> bytes | None:
+        """Give a file of the dataset, or None."""
+        try:
+            return (self.root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def make(self, folder: str) -> None:
+        """Make a folder of the dataset.
+
+        Raises:
+            DiskError: it cannot be made, or a link to elsewhere stands in its place.
+
+        """
+        path = self.root
+        try:
+            for part in folder.split("/"):
+                path = path / part
+                if path.is_symlink():
+                    raise DiskError(
+                        path, because="it is a link", remedy="remove the link, or link the whole --out"
+                    )
+                path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise error if isinstance(error, DiskError) else DiskError.from_os(
+                error, path=path
+            ) from error
+
+    def images_there(self, folder: str, *, key: Callable[[str], str]) -> NDArray[np.uint64]:
+        """Give the images that stand in a folder whole.
+
+        A file counts when its size is the one in the manifest. One that the manifest does not
+        know, as a killed run or another tool may have left it, counts when it is a whole JPEG,
+        and is then added; *key* gives the key of an image.
+        """
+        known = self.manifest.known(folder)
+        found = []
+        for name, size in listing(self.root / folder).items():
+            image_id = name.removesuffix(".jpg")
+            if not name.endswith(".jpg") or not IMAGE_ID_PATTERN.fullmatch(image_id):
+                continue
+            record = known.get(name)
+            if record is None or record.status != "ok":
+                path = self.root / folder / name
+                if jpeg_fault(path.read_bytes()) is not None:
+                    continue
+                self.manifest.add(
+                    Record(f"{folder}/{name}".lstrip("/"), "image", key(image_id), "ok", size, digest(path))
+                )
+            elif record.bytes != size:
+                continue
+            found.append(int(image_id, 16))
+        return np.array(sorted(found), dtype=np.uint64)
+
+    def masks_there(self, folder: str) -> set[str]:
+        """Give the masks that stand in a folder with the size that the manifest knows.
+
+        One that the manifest does not know is fetched again: its checksum lies in its zip.
+        """
+        known = self.manifest.known(folder)
+        return {
+            name
+            for name, size in listing(self.root / folder).items()
+            if name in known and known[name].status == "ok" and known[name].bytes == size
+        }
+
+
+def describe(root: Path) -> Description | None:
+    """Read what a dataset folder says of itself, or give None where there is no dataset.
+
+    Raises:
+        UsageError: the description is of a newer version, or cannot be read.
+
+    """
+    path = root / ".oid" / "dataset.json"
+    try:
+        found = json.loads(path.read_bytes())
+        if found["format"] > FORMAT:
+            raise UsageError(
+                f"{root} was written by a newer oidkit", remedy="update oidkit, or choose another --out"
+            )
+        selections = tuple(found["selections"])
+        return Description(str(found["release"]), str(found["source"]), selections)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(
+            f"{path} cannot be read",
+            remedy="choose another --out, or remove that one file if the folder is yours",
+        ) from error
+
+
+def check_target(root: Path, *, release: str) -> None:
+    """Refuse an output folder that is no folder, or that holds something else.
+
+    Raises:
+        UsageError: another release's dataset, or files that are not a dataset of ours.
+        DiskError: the path is a file.
+
+    """
+    if not root.exists():
+        return
+    if not root.is_dir():
+        raise DiskError(root, because="it is a file", remedy="choose another --out")
+    description = describe(root)
+    if description is not None and description.release != release:
+        raise UsageError(
+            f"{root} holds a dataset of release {description.release}, not {release}",
+            remedy=f"choose another --out, or --release {description.release}",
+        )
+    if description is None and (other := _foreign(root)) is not None:
+        raise UsageError(
+            f"{root} is not empty and belongs to something else (it holds {other})",
+            remedy="choose another --out",
+        )
+
+
+@contextlib.contextmanager
+def open_dataset(
+    root: Path, *, release: str | None, waiting: Callable[[], None]
+) -> Iterator[Dataset]:
+    """Hold a dataset folder for writing; it is made if it is not there.
+
+    With *release* None the folder is a flat one, as ``oid fetch`` writes it: it may hold anything.
+
+    Raises:
+        UsageError: as `check_target`.
+        DiskError: nothing can be written there.
+
+    """
+    if release is not None:
+        check_target(root, release=release)
+    elif root.exists() and not root.is_dir():
+        raise DiskError(root, because="it is a file", remedy="choose another folder")
+    check_writable(root)
+    check_writable(root / ".oid")
+    with locked(root / ".oid" / "lock", waiting=waiting):
+        listing(root), listing(root / ".oid"), listing(root / "csv")
+        dataset = Dataset(root, Manifest(root / ".oid"))
+        try:
+            yield dataset
+        finally:
+            try:
+                dataset.manifest.close()
+            except OSError as error:
+                raise DiskError.from_os(error, path=root / ".oid") from error
+
+
+def save_description(root: Path, description: Description) -> None:
+    """Write down the release and the selections."""
+    plain = {
+        "format": FORMAT,
+        "release": description.release,
+        "source": description.source,
+        "selections": list(description.selections),
+    }
+    try:
+        write_atomically(root / ".oid" / "dataset.json", json.dumps(plain, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise DiskError.from_os(error, path=root / ".oid" / "dataset.json") from error
+
+
+def _foreign(root: Path) -> str | None:
+    """Name something in the folder that is not of our layout."""
+    for entry in sorted(root.iterdir()):
+        if entry.name not in _OURS and not entry.name.startswith((_IDS, ".oid")):
+            return entry.name
+    return None
+
+
+

@@ -1,0 +1,174 @@
+"""What is to be done, as data: which files are wanted, which are there, and which bytes to ask for.
+
+Nothing here touches a network or a disk. A plan is columns, not objects, so that it fits into
+memory for every image of Open Images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from oidkit import catalog
+from oidkit.ranges import Span, merge
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from oidkit.catalog import Split
+    from oidkit.zipindex import Member
+
+__all__ = ["ImagePlan", "ImageTask", "MaskPlan", "Plan", "plan_images", "plan_masks", "spans"]
+
+# A member that is not asked for is let through when that saves a request. The sum of such bytes in
+# one request stays below 64 KiB; see docs/design/range-merging.md for where the numbers come from.
+_GAP = 16 << 10
+_WASTE = 64 << 10
+_LARGEST = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTask:
+    """One image that lacks some of its files: where it is, if anywhere, and where it is not."""
+
+    image_id: str
+    present: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePlan:
+    """The image files of one split: a row for each, sorted by image.
+
+    `ids` are image ids as numbers, `folder` indexes `folders` (relative to the dataset), `there`
+    tells which files need nothing. An image of several classes has a row for each of its folders.
+    """
+
+    split: Split
+    folders: tuple[str, ...]
+    ids: NDArray[np.uint64]
+    folder: NDArray[np.int32]
+    there: NDArray[np.bool_]
+
+    @property
+    def asked(self) -> int:
+        """The number of images."""
+        return len(np.unique(self.ids))
+
+    @property
+    def to_fetch(self) -> int:
+        """The number of images of which no file is there: one request each."""
+        return self.asked - len(np.unique(self.ids[self.there]))
+
+    @property
+    def present(self) -> int:
+        """The number of images that need no request."""
+        return self.asked - self.to_fetch
+
+    def tasks(self) -> Iterator[ImageTask]:
+        """Give every image that lacks a file, in the order of ids."""
+        _, starts, counts = np.unique(self.ids, return_index=True, return_counts=True)
+        stops = starts + counts
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            there = self.there[start:stop]
+            if there.all():
+                continue
+            name = f"{int(self.ids[start]):016x}"
+            folders = (self.folders[at] for at in self.folder[start:stop].tolist())
+            paths = [f"{folder}/{name}.jpg".lstrip("/") for folder in folders]
+            present = tuple(path for path, here in zip(paths, there, strict=True) if here)
+            absent = tuple(path for path, here in zip(paths, there, strict=True) if not here)
+            yield ImageTask(name, present, absent)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPlan:
+    """The masks of one split that are wanted (`MaskPath`, sorted), and those that are not there."""
+
+    split: Split
+    asked: int
+    absent: Mapping[str, tuple[str, ...]]
+    """First hex digit of the image id, and with it the zip -> the masks to take out of it."""
+
+    @property
+    def to_fetch(self) -> int:
+        """The number of masks that are not there."""
+        return sum(len(names) for names in self.absent.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that a download will do: `rows` are the chosen annotations by label.
+
+    `bytes_to_receive` and `disk_needed` are estimates in bytes where sizes are not known before
+    the answer: images count with their mean size, masks with theirs until their zip's directory is
+    known.
+    """
+
+    images: tuple[ImagePlan, ...]
+    masks: tuple[MaskPlan, ...]
+    rows: Mapping[str, int]
+    bytes_to_receive: int
+    disk_needed: int
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the plan as plain values, as ``--dry-run --json`` prints it."""
+        return {
+            "images": {
+                "asked": sum(plan.asked for plan in self.images),
+                "present": sum(plan.present for plan in self.images),
+                "to_fetch": sum(plan.to_fetch for plan in self.images),
+            },
+            "masks": {
+                "asked": sum(plan.asked for plan in self.masks),
+                "present": sum(plan.asked - plan.to_fetch for plan in self.masks),
+                "to_fetch": sum(plan.to_fetch for plan in self.masks),
+            },
+            "annotations": dict(self.rows),
+            "bytes_to_receive": self.bytes_to_receive,
+            "disk_needed": self.disk_needed,
+        }
+
+
+def plan_images(
+    split: Split,
+    places: Mapping[str, NDArray[np.uint64]],
+    *,
+    there: Callable[[str], NDArray[np.uint64]],
+) -> ImagePlan:
+    """Lay the images that belong into each folder beside those that are *there*."""
+    folders = tuple(places)
+    counts = [len(ids) for ids in places.values()]
+    ids = np.concatenate([np.empty(0, dtype=np.uint64), *places.values()])
+    folder = np.repeat(np.arange(len(folders), dtype=np.int32), counts)
+    found = [np.isin(wanted, there(name)) for name, wanted in places.items()]
+    here = np.concatenate([np.empty(0, dtype=np.bool_), *found])
+    order = np.lexsort((folder, ids))
+    return ImagePlan(split, folders, ids[order], folder[order], here[order])
+
+
+def plan_masks(split: Split, names: Sequence[str], *, there: Callable[[str], bool]) -> MaskPlan:
+    """Sort the masks that are not *there* by the zip that holds them; a name counts once."""
+    absent: dict[str, list[str]] = {}
+    wanted = sorted(set(names))
+    for name in wanted:
+        if not there(name):
+            absent.setdefault(catalog.shard_of(name), []).append(name)
+    return MaskPlan(split, len(wanted), {key: tuple(found) for key, found in absent.items()})
+
+
+def spans(members: Sequence[Member]) -> list[Span]:
+    """Merge the byte ranges of members of one zip into requests."""
+    starts = [member.offset for member in members]
+    stops = [member.stop for member in members]
+    return merge(starts, stops, gap=_GAP, waste=_WASTE, largest=_LARGEST)
+
+
+def estimate(
+    kind: Literal["image", "mask"], split: Split, count: int
+) -> int:
+    """Estimate the bytes of some files whose sizes are not known, by the mean of all."""
+    return count * (catalog.IMAGE_BYTES if kind == "image" else catalog.MASK_BYTES[split])
