@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from oidkit.api.verifying import Report, verify
     from oidkit.demo import demo
     from oidkit.errors import OidError
-    from oidkit.plan import Plan
+    from oidkit.planning import Plan
     from oidkit.selection import Selection
 
 __all__ = [
@@ -57,7 +57,7 @@ _PLACES = {
     "Count": "oidkit.api.summary",
     "IndexEntry": "oidkit.api.index",
     "OidError": "oidkit.errors",
-    "Plan": "oidkit.plan",
+    "Plan": "oidkit.planning",
     "Report": "oidkit.api.verifying",
     "Selection": "oidkit.selection",
     "Settings": "oidkit.api.settings",
@@ -78,7 +78,7 @@ _PLACES = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - 20 ms that most uses never need
+        from importlib.metadata import version
 
         return version("oidkit")
     if name in _PLACES:

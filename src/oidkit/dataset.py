@@ -14,12 +14,10 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from oidkit.classes import IMAGE_ID_PATTERN
 from oidkit.disk import (
     Record,
     check_writable,
@@ -31,9 +29,11 @@ from oidkit.disk import (
 from oidkit.errors import DiskError, UsageError
 from oidkit.imagefile import jpeg_fault
 from oidkit.tables import Manifest
+from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -98,12 +98,14 @@ class Dataset:
                 path = path / part
                 if path.is_symlink():
                     raise DiskError(
-                        path, because="it is a link", remedy="remove the link, or link the whole --out"
+                        path,
+                        because="it is a link",
+                        remedy="remove the link, or link the whole --out",
                     )
                 path.mkdir(exist_ok=True)
         except OSError as error:
-            raise error if isinstance(error, DiskError) else DiskError.from_os(
-                error, path=path
+            raise (
+                error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
             ) from error
 
     def images_there(self, folder: str, *, key: Callable[[str], str]) -> NDArray[np.uint64]:
@@ -125,7 +127,14 @@ class Dataset:
                 if jpeg_fault(path.read_bytes()) is not None:
                     continue
                 self.manifest.add(
-                    Record(f"{folder}/{name}".lstrip("/"), "image", key(image_id), "ok", size, digest(path))
+                    Record(
+                        f"{folder}/{name}".lstrip("/"),
+                        "image",
+                        key(image_id),
+                        "ok",
+                        size,
+                        digest(path),
+                    )
                 )
             elif record.bytes != size:
                 continue
@@ -157,7 +166,8 @@ def describe(root: Path) -> Description | None:
         found = json.loads(path.read_bytes())
         if found["format"] > FORMAT:
             raise UsageError(
-                f"{root} was written by a newer oidkit", remedy="update oidkit, or choose another --out"
+                f"{root} was written by a newer oidkit",
+                remedy="update oidkit, or choose another --out",
             )
         selections = tuple(found["selections"])
         return Description(str(found["release"]), str(found["source"]), selections)
@@ -237,7 +247,9 @@ def save_description(root: Path, description: Description) -> None:
         "selections": list(description.selections),
     }
     try:
-        write_atomically(root / ".oid" / "dataset.json", json.dumps(plain, indent=2).encode() + b"\n")
+        write_atomically(
+            root / ".oid" / "dataset.json", json.dumps(plain, indent=2).encode() + b"\n"
+        )
     except OSError as error:
         raise DiskError.from_os(error, path=root / ".oid" / "dataset.json") from error
 
@@ -248,6 +260,3 @@ def _foreign(root: Path) -> str | None:
         if entry.name not in _OURS and not entry.name.startswith((_IDS, ".oid")):
             return entry.name
     return None
-
-
-

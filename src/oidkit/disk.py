@@ -116,7 +116,10 @@ def listing(folder: Path) -> dict[str, int]:
 def digest(path: Path) -> str:
     """Give the MD5 of a file as the manifest writes it."""
     with path.open("rb") as file:
-        return "md5:" + hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return (
+            "md5:"
+            + hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        )
 
 
 def check_writable(folder: Path) -> None:
@@ -141,7 +144,7 @@ def locked(path: Path, *, waiting: object = None) -> Iterator[None]:
 
     *waiting*, a callable without arguments, is called once if somebody else holds the lock.
     """
-    import filelock  # noqa: PLC0415 - asyncio comes with it, 60 ms that most commands never need
+    import filelock
 
     lock = filelock.FileLock(path)
     try:

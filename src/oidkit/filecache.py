@@ -1,6 +1,6 @@
 """Small files of a source as it gave them, each with the ETag that it had.
 
-They lie in ``<cache>/<source>/files/<key>``: one line of JSON with ETag and digest, then the content.
+They lie in ``<cache>/<source>/files/<key>``: a line of JSON with ETag and digest, then it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oidkit.disk import write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["CachedFile", "FileCache"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["jpeg_fault"]
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-_SCAN = 0xDA
+_MARK, _SCAN = 0xFF, 0xDA
 # Markers that stand alone, without a length: TEM and the restarts (ITU-T T.81, table B.1).
 _BARE = {0x01, *range(0xD0, 0xD8)}
 
@@ -26,11 +26,11 @@ def jpeg_fault(data: bytes) -> str | None:
     while True:
         if place + 4 > len(data):
             return "the JPEG is cut short"
-        if data[place] != 0xFF:  # noqa: PLR2004 - every marker begins so
+        if data[place] != _MARK:
             return "the JPEG is damaged"
         marker = data[place + 1]
-        if marker == 0xFF or marker in _BARE:  # noqa: PLR2004 - a fill byte
-            place += 1 if marker == 0xFF else 2  # noqa: PLR2004
+        if marker == _MARK or marker in _BARE:
+            place += 1 if marker == _MARK else 2
             continue
         if marker == _SCAN:
             break

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from oidkit.classes import IMAGE_ID_PATTERN, MID_PATTERN, mid_stem
 from oidkit.errors import MalformedError
+from oidkit.taxonomy import IMAGE_ID_PATTERN, MID_PATTERN, mid_stem
 from oidkit.zipindex import MASK_NAME
 
 if TYPE_CHECKING:

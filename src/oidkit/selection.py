@@ -31,9 +31,9 @@ _NONE = np.empty(0, dtype=np.uint64)
 class Selection:
     """What is wanted, as the contract's section 3 words it.
 
-    `classes` are names or MIDs. `labels` None stands for boxes and masks, as far as the release
-    has them. An image is chosen when it has an annotation of any of the `labels`: of one class
-    with `match` "any", of every class with "all". `limit` is the largest number of images for each
+    `classes` are names or MIDs. No `labels` stand for boxes and masks, as far as the release has
+    them. An image is chosen when it has an annotation of any of the `labels`: of one class with
+    `match` "any", of every class with "all". `limit` is the largest number of images for each
     class in each split, and `seed` which of them.
 
     Raises:
@@ -43,7 +43,7 @@ class Selection:
 
     classes: tuple[str, ...]
     splits: tuple[Split, ...] = SPLITS
-    labels: tuple[Label, ...] | None = None
+    labels: tuple[Label, ...] = ()
     match: Match = "any"
     limit: int | None = None
     seed: int = 0
@@ -54,11 +54,13 @@ class Selection:
     def __post_init__(self) -> None:
         """Check every value against those there are."""
         _among("split", self.splits, SPLITS)
-        _among("label type", self.labels or LABELS, LABELS)
+        _among("label type", self.labels, LABELS)
         _among("match", (self.match,), get_args(Match))
         _among("layout", (self.layout,), get_args(Layout))
         if self.limit is not None and self.limit < 0:
-            raise UsageError(f"a limit of {self.limit} images makes no sense", remedy="give 1 or more")
+            raise UsageError(
+                f"a limit of {self.limit} images makes no sense", remedy="give 1 or more"
+            )
         if not self.splits:
             raise UsageError("no split was named", remedy=f"choose from {', '.join(SPLITS)}")
 
@@ -67,7 +69,7 @@ class Selection:
         return {
             "classes": list(self.classes),
             "splits": [split for split in SPLITS if split in self.splits],
-            "labels": None if self.labels is None else [x for x in LABELS if x in self.labels],
+            "labels": [label for label in LABELS if label in self.labels],
             "match": self.match,
             "limit": self.limit,
             "seed": self.seed,
@@ -75,7 +77,6 @@ class Selection:
             "images": self.images,
             "metadata": self.metadata,
         }
-
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Selection:
@@ -87,8 +88,8 @@ class Selection:
         """
         try:
             values = dict(plain)
-            values["classes"], values["splits"] = tuple(values["classes"]), tuple(values["splits"])
-            values["labels"] = None if values["labels"] is None else tuple(values["labels"])
+            for name in ("classes", "splits", "labels"):
+                values[name] = tuple(values[name])
             return cls(**values)
         except (KeyError, TypeError) as error:
             raise UsageError(f"this is no selection: {error}") from error
@@ -137,7 +138,9 @@ def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:
 def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
     for value in values:
         if value not in known:
-            raise UsageError(f"there is no {what} '{value}'", remedy=f"choose from {', '.join(known)}")
+            raise UsageError(
+                f"there is no {what} '{value}'", remedy=f"choose from {', '.join(known)}"
+            )
 
 
 def _first(ids: NDArray[np.uint64], limit: int | None, seed: int) -> NDArray[np.uint64]:

@@ -208,7 +208,7 @@ class DirectoryReader:
         try:
             self._ends = self._find_ends(total)
             if self._ends.start < self._start:
-                raise _MoreError(self._ends.start)  # noqa: TRY301 - one place turns it into a Need
+                raise _MoreError(self._ends.start)
         except _MoreError as more:
             self._need = Need(start=more.start, stop=self._start)
         else:

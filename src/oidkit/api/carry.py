@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,18 @@ from oidkit import catalog
 from oidkit.disk import Record
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import Failed, Missing, PhaseEnded, PhaseStarted, Warned
-from oidkit.fetch import ImageJob, LinkJob, MaskJob
-from oidkit.fetch.jobs import ZipSpan
-from oidkit.plan import ImagePlan, MaskPlan, estimate, spans
+from oidkit.planning import image_bytes, spans
+from oidkit.transfer import ImageJob, LinkJob, MaskJob
+from oidkit.transfer.jobs import ZipSpan
 from oidkit.zipmember import check_readable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
     from oidkit.dataset import Dataset
+    from oidkit.planning import ImagePlan, MaskPlan
     from oidkit.tables import MaskIndex
     from oidkit.zipindex import Member
 
@@ -36,15 +38,11 @@ def carry_images(
     for plan in plans:
         for folder in plan.folders:
             dataset.make(folder)
-    session.on_event(PhaseStarted("images", todo, sum(_bytes(plan) for plan in plans)))
+    session.on_event(PhaseStarted("images", todo, image_bytes(todo)))
     record = _Counting(dataset, summary)
     session.run(record=record).carry_out(_image_jobs(dataset, plans))
     session.run(record=dataset.manifest.add, most=1).carry_out(_link_jobs(dataset, plans))
     session.on_event(PhaseEnded("images"))
-
-
-def _bytes(plan: ImagePlan) -> int:
-    return estimate("image", plan.split, plan.to_fetch)
 
 
 class _Counting:
@@ -90,7 +88,7 @@ def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob
 
 def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
     """Look at a file that the manifest learnt of in this very run."""
-    from oidkit.disk import digest  # noqa: PLC0415
+    from oidkit.disk import digest
 
     place = dataset.root / path
     return place.stat().st_size, digest(place)
@@ -106,7 +104,7 @@ def carry_masks(
     for plan in plans:
         summary.masks.asked += plan.asked
         summary.masks.present += plan.asked - plan.to_fetch
-    todo = {
+    todo: dict[str, tuple[catalog.Split, Sequence[str]]] = {
         catalog.mask_zip(plan.split, shard).key: (plan.split, names)
         for plan in plans
         for shard, names in plan.absent.items()
@@ -137,7 +135,7 @@ def carry_masks(
 def _carry_zips(
     session: Session,
     dataset: Dataset,
-    todo: dict[str, tuple[catalog.Split, Sequence[str]]],
+    todo: Mapping[str, tuple[catalog.Split, Sequence[str]]],
     *,
     record: Callable[[Record], None],
     changed: set[str],
@@ -206,8 +204,8 @@ def _path(split: str, name: str) -> str:
 def _lost(path: str, key: str, error: OidError) -> Record:
     if isinstance(error, MissingObjectError):
         return Record(path, "mask", key, "missing", reason=error.cause)
-    status = "damaged" if isinstance(error, IntegrityError) else "failed"
-    return Record(path, "mask", key, status, reason=error.cause)
+    damaged = isinstance(error, IntegrityError)
+    return Record(path, "mask", key, "damaged" if damaged else "failed", reason=error.cause)
 
 
 def _tell(session: Session, record: Callable[[Record], None], row: Record) -> None:

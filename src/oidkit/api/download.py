@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +15,6 @@ from oidkit.api.carry import carry_images, carry_masks
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
-from oidkit.catalog import Label, Release, Split
-from oidkit.classes import OidClass, folder_name, mid_stem
 from oidkit.dataset import (
     Dataset,
     Description,
@@ -28,16 +25,18 @@ from oidkit.dataset import (
 )
 from oidkit.errors import UsageError
 from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
-from oidkit.plan import ImagePlan, MaskPlan, Plan, estimate, plan_images, plan_masks, spans
+from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
 from oidkit.schema import ATTRIBUTION, BOXES, IMAGES, MASKS, Schema
 from oidkit.selection import Choice, Selection, choose
-from oidkit.tables import Table, image_names, joined, only_images, printed, with_earlier
+from oidkit.tables import Rows, Table, image_names, joined, only_images, printed, with_earlier
+from oidkit.taxonomy import OidClass, folder_name, mid_stem
 
 if TYPE_CHECKING:
-    import polars as pl
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from oidkit.catalog import File
+    from oidkit.catalog import File, Label, Release, Split
 
 __all__ = ["annotate", "download", "plan"]
 
@@ -219,7 +218,7 @@ class _Work:
                     folder = f"masks/{split}"
                     there = dataset.masks_there(folder) if dataset else set[str]()
                     masks.append(plan_masks(split, names, there=there.__contains__))
-        to_receive = sum(estimate("image", part.split, part.to_fetch) for part in images)
+        to_receive = image_bytes(sum(part.to_fetch for part in images))
         mask_bytes, directories = self._mask_bytes(masks)
         self.session.on_event(PhaseEnded("planning"))
         return Plan(
@@ -256,7 +255,7 @@ class _Work:
             for shard, names in part.absent.items():
                 index = self.session.cache.masks(catalog.mask_zip(part.split, shard).key)
                 if index is None:
-                    masks += estimate("mask", part.split, len(names))
+                    masks += len(names) * catalog.MASK_BYTES[part.split]
                     directories += catalog.directory_bytes(part.split)
                 else:
                     members = list(index.find(names).values())
@@ -287,7 +286,7 @@ class _Work:
             "csv/class-descriptions-boxable.csv", self.session.files([file])[file.key]
         )
         attribution = []
-        for split, choice in self.choices.items():
+        for split in self.choices:
             for each in self.classes:
                 self._write_class(tables, dataset, split, each)
             if self.wanted.metadata:
@@ -311,16 +310,14 @@ class _Work:
             rows = only_images(self.table(tables, label, split).rows_of([each.mid]), choice.images)
             self._add_rows(dataset, f"csv/{stem}_{split}_{label}.csv", rows)
 
-    def _write_images(
-        self, tables: Mapping[str, Table], dataset: Dataset, split: Split
-    ) -> pl.DataFrame:
+    def _write_images(self, tables: Mapping[str, Table], dataset: Dataset, split: Split) -> Rows:
         release = self.session.settings.release_name
         table = tables[catalog.image_list(release, split).key]
         rows = table.rows_by_image(self.choices[split].images)
         self._add_rows(dataset, f"csv/images_{split}.csv", rows)
         return rows
 
-    def _add_rows(self, dataset: Dataset, path: str, rows: pl.DataFrame) -> None:
+    def _add_rows(self, dataset: Dataset, path: str, rows: Rows) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
         if (earlier := dataset.read(path)) is not None:
             rows = with_earlier(rows, earlier)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +15,13 @@ from oidkit.api.carry import carry_images
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
-from oidkit.dataset import open_dataset
+from oidkit.dataset import Dataset, open_dataset
 from oidkit.errors import UsageError
 from oidkit.events import Listener, Noted, ignore
-from oidkit.plan import plan_images
+from oidkit.planning import ImagePlan, plan_images
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["fetch", "read_list"]
 
@@ -51,10 +56,7 @@ def fetch(
             on_event(Noted("waiting for another run that writes into the same folder"))
 
         with open_dataset(root, release=None, waiting=waiting) as dataset:
-            plans = []
-            for split, ids in wanted.items():
-                there = dataset.images_there("", key=lambda name, s=split: catalog.image_key(s, name))
-                plans.append(plan_images(split, {"": ids}, there=lambda _, t=there: t))
+            plans = [_planned(dataset, split, ids) for split, ids in wanted.items()]
             carry_images(session, dataset, plans, summary=summary)
         summary.received_bytes = session.traffic.received
         summary.requests = session.traffic.requests
@@ -62,7 +64,12 @@ def fetch(
     return summary
 
 
-def read_list(path: Path) -> dict[str, np.ndarray[tuple[int], np.dtype[np.uint64]]]:
+def _planned(dataset: Dataset, split: str, ids: NDArray[np.uint64]) -> ImagePlan:
+    there = dataset.images_there("", key=partial(catalog.image_key, split))
+    return plan_images(split, {"": ids}, there=lambda _: there)
+
+
+def read_list(path: Path) -> dict[str, NDArray[np.uint64]]:
     """Read a list of images: by split, as sorted numbers, each once.
 
     Raises:

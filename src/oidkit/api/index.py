@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from oidkit import catalog
@@ -17,6 +15,8 @@ from oidkit.schema import BOXES, IMAGES, MASKS
 from oidkit.tables import Cache
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from oidkit.schema import Schema
 
 __all__ = ["IndexEntry", "index_build", "index_info"]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.catalog import Split
-from oidkit.classes import ClassList, parse_class_file
 from oidkit.errors import NotAMirrorError, UsageError
 from oidkit.events import Listener, ignore
+from oidkit.taxonomy import ClassList, parse_class_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from oidkit.catalog import Split
     from oidkit.schema import Schema
 
-__all__ = ["ClassRow", "classes", "class_tree"]
+__all__ = ["ClassRow", "class_tree", "classes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _every_name(session: Session) -> dict[str, str]:
 
 
 def _counted(session: Session, rows: Sequence[ClassRow]) -> list[ClassRow]:
-    from oidkit.schema import BOXES, MASKS  # noqa: PLC0415 - listing alone needs no tables
+    from oidkit.schema import BOXES, MASKS
 
     release = session.settings.release_name
     has_masks = "masks" in catalog.labels_of(release)

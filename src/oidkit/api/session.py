@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 from oidkit import catalog
-from oidkit.catalog import File
-from oidkit.classes import ClassList, Hierarchy, OidClass, parse_class_file, parse_segmentable
 from oidkit.disk import locked
 from oidkit.errors import (
     DiskError,
@@ -23,16 +20,18 @@ from oidkit.errors import (
 from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Rejected, Warned, ignore
 from oidkit.filecache import FileCache
 from oidkit.store import Source, parse_source
+from oidkit.taxonomy import ClassList, Hierarchy, OidClass, parse_class_file, parse_segmentable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from oidkit.api.settings import Settings
-    from oidkit.fetch import Run, Traffic
-    from oidkit.fetch.engine import Job
+    from oidkit.catalog import File
     from oidkit.schema import Schema
     from oidkit.store import Transfer
     from oidkit.tables import Cache, MaskIndex, Table
+    from oidkit.transfer import FileJob, Run, TableJob, Traffic
     from oidkit.zipindex import ZipIndex
 
 __all__ = ["Session"]
@@ -77,7 +76,7 @@ class Session:
     @cached_property
     def traffic(self) -> Traffic:
         """What went over the wire in this session."""
-        from oidkit.fetch import Traffic  # noqa: PLC0415 - imports the table engine
+        from oidkit.transfer import Traffic
 
         return Traffic()
 
@@ -88,7 +87,7 @@ class Session:
     @cached_property
     def cache(self) -> Cache:
         """The tables and mask indexes of this source."""
-        from oidkit.tables import Cache  # noqa: PLC0415 - imports the table engine
+        from oidkit.tables import Cache
 
         cache = Cache(self.settings.cache_folder / self.source.cache_name)
         try:
@@ -100,7 +99,7 @@ class Session:
 
     def run(self, *, most: int | None = None, **options: object) -> Run:
         """Prepare to carry out jobs, at most *most* at a time."""
-        from oidkit.fetch import Pace, Run  # noqa: PLC0415 - imports the table engine
+        from oidkit.transfer import Pace, Run
 
         workers = self.settings.workers
         fixed = min(workers or most, most) if most else workers
@@ -125,7 +124,7 @@ class Session:
         return {key: content for key, content in found.items() if content is not None}
 
     def _fetch_files(self, wanted: Sequence[File]) -> dict[str, bytes]:
-        from oidkit.fetch import FileJob  # noqa: PLC0415
+        from oidkit.transfer import FileJob
 
         official = self.source.official
         cached = {file.key: self._kept.get(file.key) for file in wanted}
@@ -142,10 +141,7 @@ class Session:
             self._keep_file(job, found)
         return found
 
-    def _keep_file(self, job: object, found: dict[str, bytes]) -> None:
-        from oidkit.fetch import FileJob  # noqa: PLC0415
-
-        assert isinstance(job, FileJob)  # noqa: S101 - for the type checker
+    def _keep_file(self, job: FileJob, found: dict[str, bytes]) -> None:
         if isinstance(job.error, MissingObjectError):
             found.pop(job.name, None)
         elif job.error is not None:
@@ -182,7 +178,9 @@ class Session:
         classes = ClassList.build(own, segmentable=segmentable)
         if aliases or any(classes.needs_aliases(name) for name in asked):
             others = {
-                file.key: file for file in map(catalog.class_file, catalog.RELEASES) if file != own_file
+                file.key: file
+                for file in map(catalog.class_file, catalog.RELEASES)
+                if file != own_file
             }
             found = self.files(list(others.values()))
             names = [parse_class_file(found[key], name=key) for key in others if key in found]
@@ -233,7 +231,7 @@ class Session:
     def _tables(
         self, wanted: Sequence[tuple[File, Schema]], locks: contextlib.ExitStack
     ) -> dict[str, Table]:
-        from oidkit.fetch import TableJob  # noqa: PLC0415
+        from oidkit.transfer import TableJob
 
         official = self.source.official
         found: dict[str, Table] = {}
@@ -264,10 +262,7 @@ class Session:
             self.on_event(PhaseEnded("tables"))
         return found
 
-    def _keep_table(self, job: object, found: dict[str, Table]) -> None:
-        from oidkit.fetch import TableJob  # noqa: PLC0415
-
-        assert isinstance(job, TableJob)  # noqa: S101 - for the type checker
+    def _keep_table(self, job: TableJob, found: dict[str, Table]) -> None:
         if isinstance(job.error, MissingObjectError):
             raise NotAMirrorError(self.source.name, because=f"it has no {job.name}")
         if job.error is not None:
@@ -295,7 +290,7 @@ class Session:
             UsageError: the source refuses byte ranges.
 
         """
-        from oidkit.fetch import DirectoryJob  # noqa: PLC0415
+        from oidkit.transfer import DirectoryJob
 
         found: dict[str, MaskIndex | OidError] = {}
         jobs = []
@@ -320,6 +315,6 @@ class Session:
         index: ZipIndex,
         etag: str | None,
     ) -> None:
-        from oidkit.tables import MaskIndex  # noqa: PLC0415
+        from oidkit.tables import MaskIndex
 
         found[key] = self.cache.keep_masks(MaskIndex.of(index, key=key, etag=etag))

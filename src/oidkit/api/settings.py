@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oidkit import catalog
-from oidkit.catalog import Release
 from oidkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from oidkit.catalog import Release
 
 __all__ = ["Settings"]
 
@@ -37,7 +40,7 @@ class Settings:
         """The folder of the cache: by default the platform's own for this user."""
         if chosen := self.cache or os.environ.get("OID_CACHE"):
             return Path(chosen)
-        import platformdirs  # noqa: PLC0415 - only the default needs it
+        import platformdirs
 
         return Path(platformdirs.user_cache_dir("oidkit", appauthor=False))
 
@@ -62,5 +65,7 @@ class Settings:
         """Check what can be checked without looking anywhere, and give the settings back."""
         _ = self.release_name
         if self.workers is not None and self.workers < 1:
-            raise UsageError("--workers has to be at least 1", remedy="leave it out to let it adapt")
+            raise UsageError(
+                "--workers has to be at least 1", remedy="leave it out to let it adapt"
+            )
         return self

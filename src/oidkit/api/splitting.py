@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import csv
 import filecmp
-import os
 import uuid
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.classes import MID_PATTERN, mid_stem
 from oidkit.disk import TEMPORARY
 from oidkit.errors import DiskError, UsageError
-from oidkit.events import Listener, ignore
+from oidkit.taxonomy import MID_PATTERN, mid_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["SplitResult", "split"]
 
@@ -48,13 +49,12 @@ class _Sink:
 
 def split(
     labels: Sequence[str] | str,
-    subset: str,
-    *,
     source_csv: Path | str,
+    *,
+    subset: str,
     out: Path | str = ".",
     force: bool = False,
     settings: Settings | None = None,
-    on_event: Listener = ignore,
 ) -> list[SplitResult]:
     """Cut the rows of each label out of *source_csv*, and list their images.
 
@@ -69,7 +69,8 @@ def split(
 
     """
     asked = [labels] if isinstance(labels, str) else list(labels)
-    mids = _mids(asked, settings or Settings(), on_event)
+    _check_subset(subset)
+    mids = _mids(asked, settings or Settings())
     path, folder = Path(source_csv), Path(out)
     targets = {
         mid: (
@@ -87,16 +88,25 @@ def split(
         with source, contextlib.ExitStack() as stack:
             return _cut(source, targets, subset=subset, force=force, stack=stack)
     except OSError as error:
-        raise error if isinstance(error, (DiskError, UsageError)) else DiskError.from_os(
-            error, path=folder
+        raise (
+            error
+            if isinstance(error, (DiskError, UsageError))
+            else DiskError.from_os(error, path=folder)
         ) from error
 
 
-def _mids(asked: Sequence[str], settings: Settings, on_event: Listener) -> list[str]:
+def _check_subset(subset: str) -> None:
+    if subset not in catalog.SPLITS:
+        raise UsageError(
+            f"there is no split '{subset}'", remedy=f"choose from {', '.join(catalog.SPLITS)}"
+        )
+
+
+def _mids(asked: Sequence[str], settings: Settings) -> list[str]:
     """Resolve names; a MID needs no class list, as the CSV decides whether it is there."""
     if all(MID_PATTERN.fullmatch(label) for label in asked):
         return list(dict.fromkeys(asked))
-    with Session(settings, on_event) as session:
+    with Session(settings) as session:
         return [found.mid for found in session.resolve(asked)]
 
 
@@ -175,4 +185,4 @@ def _publish(fresh: dict[Path, Path], *, force: bool) -> None:
                     f"{path} is there with other content", remedy="move it away, or give --force"
                 )
     for path, made in fresh.items():
-        os.replace(made, path)  # noqa: PTH105
+        made.replace(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from oidkit.api.download import annotate
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
-from oidkit.catalog import SPLITS, Split
+from oidkit.catalog import SPLITS
 from oidkit.dataset import Dataset, Description, describe, open_dataset
 from oidkit.disk import TEMPORARY, Record, digest
 from oidkit.errors import (
@@ -28,11 +27,11 @@ from oidkit.errors import (
     UsageError,
 )
 from oidkit.events import Fetched, Listener, Noted, PhaseEnded, PhaseStarted, ignore
-from oidkit.plan import ImagePlan, plan_masks
+from oidkit.planning import ImagePlan, plan_masks
 from oidkit.selection import Selection
 
 if TYPE_CHECKING:
-    from oidkit.api.summary import Count
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Report", "verify"]
 
@@ -91,7 +90,9 @@ def verify(
     folder = Path(root)
     description = describe(folder)
     if not (folder / ".oid").is_dir():
-        raise UsageError(f"{folder} is no dataset of oidkit", remedy="give the folder of a download")
+        raise UsageError(
+            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
+        )
     release = description.release if description else None
 
     def waiting() -> None:
@@ -116,7 +117,7 @@ def verify(
 
 
 def _settings(settings: Settings, description: Description | None) -> Settings:
-    import os  # noqa: PLC0415
+    import os
 
     if description is None:
         return settings
@@ -219,13 +220,17 @@ def _image_plans(dataset: Dataset, wrong: Sequence[Record]) -> list[ImagePlan]:
     for split, records in sorted(by_split.items()):
         folders = tuple(sorted({_folder(record) for record in records}))
         rows = sorted(
-            (int(Path(record.path).stem, 16), folders.index(_folder(record)), record.path not in lost)
+            (
+                int(Path(record.path).stem, 16),
+                folders.index(_folder(record)),
+                record.path not in lost,
+            )
             for record in records
         )
         ids, at, there = zip(*rows, strict=True)
         plans.append(
             ImagePlan(
-                split,  # type: ignore[arg-type] - challenge2018 too, for a list
+                split,
                 folders,
                 np.array(ids, dtype=np.uint64),
                 np.array(at, dtype=np.int32),

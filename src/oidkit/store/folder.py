@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from oidkit.store.model import Arrived, Ended, Reply, Request
 
@@ -58,7 +58,7 @@ class FolderTransfer:
             self._close()
         self._waiting = deque(pair for pair in self._waiting if pair[0] is not token)
 
-    def __enter__(self) -> FolderTransfer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -12,7 +12,7 @@ import selectors
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urljoin, urlsplit
 
 import pycurl
@@ -95,7 +95,7 @@ class HttpTransfer:
                 self._multi.remove_handle(curl)
                 curl.close()
 
-    def __enter__(self) -> HttpTransfer:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -220,7 +220,7 @@ def _certificates() -> str | None:
     for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         if path := os.environ.get(name):
             return path
-    import ssl  # noqa: PLC0415 - 20 ms that a folder or a plain http source need not pay
+    import ssl
 
     return ssl.get_default_verify_paths().cafile
 

@@ -8,7 +8,8 @@ import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Protocol
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +123,7 @@ class Transfer(Protocol):
 
     def abort(self, token: object) -> None: ...
 
-    def __enter__(self) -> Transfer: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self,
@@ -136,7 +137,7 @@ def reply_of(status: int, headers: Mapping[str, str]) -> Reply:
     """Read a reply out of HTTP headers (names in lower case, repeated ones joined by a comma)."""
     length = _number(headers.get("content-length"))
     start, total = 0, None
-    if status == 200:  # noqa: PLR2004 - HTTP's own numbers read best
+    if status == HTTPStatus.OK:
         total = length
     if found := _CONTENT_RANGE.fullmatch(headers.get("content-range", "")):
         start = int(found[1] or 0)

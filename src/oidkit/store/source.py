@@ -58,7 +58,7 @@ class Source:
         """Open the source for reading; a client is imported only when one is needed."""
         if self.folder is not None:
             return FolderTransfer(self.folder)
-        from oidkit.store.http import HttpTransfer  # noqa: PLC0415 - see above
+        from oidkit.store.http import HttpTransfer
 
         return HttpTransfer(self.locate)
 

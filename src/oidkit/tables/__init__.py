@@ -8,12 +8,13 @@ from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
 from oidkit.tables.manifest import Manifest
 from oidkit.tables.masks import MaskIndex
-from oidkit.tables.table import Table, image_ids, image_names
+from oidkit.tables.table import Rows, Table, image_ids, image_names
 
 __all__ = [
     "Cache",
     "Manifest",
     "MaskIndex",
+    "Rows",
     "Table",
     "TableBuilder",
     "image_ids",

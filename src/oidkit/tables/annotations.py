@@ -48,8 +48,10 @@ def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
     head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
     if head.split(",") != rows.columns or not before.height:
         return rows
-    counts = before.group_by("ImageID").len("earlier").join(
-        rows.group_by("ImageID").len("now"), on="ImageID", how="left"
+    counts = (
+        before.group_by("ImageID")
+        .len("earlier")
+        .join(rows.group_by("ImageID").len("now"), on="ImageID", how="left")
     )
     kept = counts.filter(pl.col("now").is_null() | (pl.col("earlier") > pl.col("now")))
     both = [

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from oidkit.schema import Schema, check_row
+from oidkit.taxonomy import MID_PATTERN
 
 __all__ = ["Block", "Reject", "read_block", "split_header"]
 
@@ -86,7 +87,7 @@ def _all_well(schema: Schema) -> pl.Expr:
         if kind == "image id":
             checks.append(value.str.contains("^[0-9a-f]{16}$").all())
         elif kind == "mid":
-            checks.append(value.unique().str.contains("^/[mg]/[0-9a-z_]+$").all())
+            checks.append(value.unique().str.contains(MID_PATTERN.pattern).all())
         elif kind == "flag":
             checks.append(value.is_in(["-1", "0", "1"]).all())
         elif kind == "unit":

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
-import os
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -33,6 +32,7 @@ from oidkit.tables.table import FORMAT, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["TableBuilder"]
 
@@ -46,12 +46,15 @@ _LONGEST_LINE = 16 << 20
 _HEX = "0123456789abcdef"
 
 
+_NOTHING_KNOWN = Checksums()
+
+
 @dataclass(slots=True)
 class _State:
     """How far the work has come; written down after every block."""
 
     etag: str | None = None
-    known: Checksums = Checksums()
+    known: Checksums = _NOTHING_KNOWN
     columns: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
     offset: int = 0
@@ -218,9 +221,13 @@ class TableBuilder:
         if not self._state.bounds and rows.height:
             self._state.bounds = self._choose_bounds(key)
         bounds = self._state.bounds
-        cuts = [0, *(int(key.search_sorted(b, side="left")) for b in bounds), rows.height] if bounds else [0]
+        cuts = (
+            [0, *(int(key.search_sorted(b, side="left")) for b in bounds), rows.height]
+            if bounds
+            else [0]
+        )
         number = self._state.blocks
-        for bucket, (start, stop) in enumerate(zip(cuts, cuts[1:], strict=False)):
+        for bucket, (start, stop) in enumerate(itertools.pairwise(cuts)):
             if stop > start:
                 piece = rows.slice(start, stop - start).rechunk()
                 path = self._work / f"{bucket:03d}-{number:06d}.arrow"
@@ -378,8 +385,8 @@ def _publish(made: Path, folder: Path) -> None:
     """Move the finished table to its place; another run may have put the same one there first."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        os.replace(made, folder)  # noqa: PTH105 - Path.replace does the same, less plainly
+        made.replace(folder)
     except OSError:
         if not (folder / "table.json").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            os.replace(made, folder)  # noqa: PTH105
+            made.replace(folder)

@@ -50,7 +50,9 @@ class Manifest:
         front = f"{folder}/" if folder else ""
         path = pl.col("path")
         name = path.str.strip_prefix(front)
-        rows = self._rows.filter(path.str.starts_with(front) & ~name.str.contains("/", literal=True))
+        rows = self._rows.filter(
+            path.str.starts_with(front) & ~name.str.contains("/", literal=True)
+        )
         return {record.path.removeprefix(front): record for record in _records(rows)}
 
     def records(self) -> Iterator[Record]:

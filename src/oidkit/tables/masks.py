@@ -82,4 +82,3 @@ class MaskIndex:
         wanted = pl.LazyFrame({"name": names}, schema={"name": pl.String})
         found = self.members.join(wanted, on="name", how="semi").select(_COLUMNS).collect()
         return {row[0]: Member(*row) for row in found.iter_rows()}
-

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "Table", "image_ids", "image_names"]
+__all__ = ["FORMAT", "Rows", "Table", "image_ids", "image_names"]
 
 FORMAT = 1
+Rows = pl.DataFrame
+"""Rows of an annotation file: a column for each of its columns, of published text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,7 @@ class Table:
         runs = self.labels.get(mid, ())
         return sum(run[2] for run in runs), sum(run[3] for run in runs)
 
-    def rows_of(
-        self, mids: Iterable[str], *, columns: Sequence[str] | None = None
-    ) -> pl.DataFrame:
+    def rows_of(self, mids: Iterable[str], *, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """Give the rows of some classes in ImageID order, those of an image as published.
 
         Only the row groups that hold the classes are read, and only the *columns* asked for, of

@@ -6,9 +6,8 @@ memory for every image of Open Images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +15,23 @@ from oidkit import catalog
 from oidkit.ranges import Span, merge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from oidkit.catalog import Split
     from oidkit.zipindex import Member
 
-__all__ = ["ImagePlan", "ImageTask", "MaskPlan", "Plan", "plan_images", "plan_masks", "spans"]
+__all__ = [
+    "ImagePlan",
+    "ImageTask",
+    "MaskPlan",
+    "Plan",
+    "image_bytes",
+    "plan_images",
+    "plan_masks",
+    "spans",
+]
 
 # A member that is not asked for is let through when that saves a request. The sum of such bytes in
 # one request stays below 64 KiB; see docs/design/range-merging.md for where the numbers come from.
@@ -47,7 +57,7 @@ class ImagePlan:
     tells which files need nothing. An image of several classes has a row for each of its folders.
     """
 
-    split: Split
+    split: str
     folders: tuple[str, ...]
     ids: NDArray[np.uint64]
     folder: NDArray[np.int32]
@@ -134,7 +144,7 @@ class Plan:
 
 
 def plan_images(
-    split: Split,
+    split: str,
     places: Mapping[str, NDArray[np.uint64]],
     *,
     there: Callable[[str], NDArray[np.uint64]],
@@ -167,8 +177,6 @@ def spans(members: Sequence[Member]) -> list[Span]:
     return merge(starts, stops, gap=_GAP, waste=_WASTE, largest=_LARGEST)
 
 
-def estimate(
-    kind: Literal["image", "mask"], split: Split, count: int
-) -> int:
-    """Estimate the bytes of some files whose sizes are not known, by the mean of all."""
-    return count * (catalog.IMAGE_BYTES if kind == "image" else catalog.MASK_BYTES[split])
+def image_bytes(count: int) -> int:
+    """Estimate the bytes of some images by the mean of all."""
+    return count * catalog.IMAGE_BYTES

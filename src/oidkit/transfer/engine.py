@@ -12,12 +12,11 @@ import itertools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Protocol
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
 
-from oidkit.disk import Record
 from oidkit.errors import (
     ChangedError,
     DiskError,
@@ -29,13 +28,19 @@ from oidkit.errors import (
     SourceError,
 )
 from oidkit.events import Failed, Fetched, Listener, Missing, Received, Retried
-from oidkit.fetch.pace import Pace
-from oidkit.fetch.retry import GONE, THROTTLED, TRANSIENT, Backoff
 from oidkit.store import Arrived, Ended, Reply, Request, Transfer
+from oidkit.transfer.pace import Pace
+from oidkit.transfer.retry import GONE, THROTTLED, TRANSIENT, Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from oidkit.disk import Record
 
 __all__ = ["Job", "Run", "Traffic"]
 
 _SETTLERS = 3
+_WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _MOST_DAMAGED = 3
 _MOST_UNSETTLED = 32
 _MOST_ERROR_BYTES = 64 * 1024
@@ -81,6 +86,10 @@ class _Flight:
     surplus: int = 0
 
 
+def drop_record(record: Record) -> None:
+    """Take a record and do nothing with it."""
+
+
 class Run:
     """Carries out jobs against one transfer.
 
@@ -94,7 +103,7 @@ class Run:
         *,
         traffic: Traffic,
         on_event: Listener,
-        record: Callable[[Record], None] = lambda record: None,
+        record: Callable[[Record], None] = drop_record,
         pace: Pace | None = None,
         strict: bool = False,
     ) -> None:
@@ -198,7 +207,7 @@ class Run:
             self._answered(flight, happened.reply)
 
     def _body(self, flight: _Flight, reply: Reply, data: bytes) -> None:
-        if reply.status not in (200, 206):
+        if reply.status not in _WITH_BODY:
             flight.surplus += len(data)
             if flight.surplus > _MOST_ERROR_BYTES:
                 # A server that pours out a page where a short answer belongs.
@@ -221,7 +230,7 @@ class Run:
 
     def _answered(self, flight: _Flight, reply: Reply) -> None:
         status, name = reply.status, flight.job.name
-        if status in (200, 206, 304):
+        if status in (*_WITH_BODY, HTTPStatus.NOT_MODIFIED):
             self._pace.succeeded(time.monotonic())
             try:
                 if not flight.begun:
@@ -237,7 +246,7 @@ class Run:
                 f"the source does not have {name} ({status})", remedy="check --source and --release"
             )
             self._give_up(flight, gone)
-        elif status == 412:  # noqa: PLR2004 - HTTP's own numbers read best
+        elif status == HTTPStatus.PRECONDITION_FAILED:
             self._give_up(flight, ChangedError(name))
         elif status in TRANSIENT:
             if status in THROTTLED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -206,7 +207,7 @@ class DirectoryJob(_Body):
         return Request(self.name, start=start, stop=stop, if_match=self.etag)
 
     def begin(self, reply: Reply) -> None:
-        if reply.status == 200 and reply.total is not None and reply.total <= self._asked:  # noqa: PLR2004
+        if reply.status == HTTPStatus.OK and reply.total is not None and reply.total <= self._asked:
             # Some servers answer a range that holds the whole object with the whole object.
             super().begin(reply)
         else:
@@ -253,7 +254,7 @@ class FileJob(_Body):
         return Request(self._file.key, if_none_match=self._etag)
 
     def settle(self) -> Sequence[Record]:
-        if self._reply.status == 304:  # noqa: PLR2004
+        if self._reply.status == HTTPStatus.NOT_MODIFIED:
             return ()
         body = self._body()
         _check(self.name, body, _known(self._reply, self._file, official=self._official))
@@ -288,13 +289,13 @@ class TableJob(_Body):
     def begin(self, reply: Reply) -> None:
         self._reply = reply
         known = _known(reply, self._file, official=self._official)
-        if reply.status == 304:  # noqa: PLR2004
+        if reply.status == HTTPStatus.NOT_MODIFIED:
             return
-        if reply.status == 206 and reply.start == self._builder.offset:  # noqa: PLR2004
+        if reply.status == HTTPStatus.PARTIAL_CONTENT and reply.start == self._builder.offset:
             if reply.etag != self._builder.etag:
                 self._builder.discard()
                 raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
-        elif reply.status == 200:  # noqa: PLR2004
+        elif reply.status == HTTPStatus.OK:
             self._builder.begin(reply.etag, known)
         else:
             self._builder.discard()
@@ -304,7 +305,7 @@ class TableJob(_Body):
         self._builder.feed(data)
 
     def settle(self) -> Sequence[Record]:
-        if self._reply.status == 304:  # noqa: PLR2004
+        if self._reply.status == HTTPStatus.NOT_MODIFIED:
             return ()
         try:
             self.table = self._builder.finish()
@@ -346,7 +347,7 @@ def _check(name: str, body: bytes, known: Checksums) -> None:
 
 
 def _refuse_whole(reply: Reply, name: str) -> None:
-    if reply.status != 206:  # noqa: PLR2004
+    if reply.status != HTTPStatus.PARTIAL_CONTENT:
         raise UsageError(
             f"the source refuses byte ranges: it answered one of {name} with the whole file",
             remedy="use a server that honours Range, or leave out masks with --labels boxes",

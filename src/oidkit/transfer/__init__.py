@@ -3,9 +3,9 @@
 The CSVs, the directories of the zips, the masks and the images all come through here.
 """
 
-from oidkit.fetch.engine import Run, Traffic
-from oidkit.fetch.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob
-from oidkit.fetch.pace import Pace
+from oidkit.transfer.engine import Run, Traffic
+from oidkit.transfer.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob
+from oidkit.transfer.pace import Pace
 
 __all__ = [
     "DirectoryJob",

@@ -1,0 +1,137 @@
+"""Flags that several commands share, and errors of one line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn, cast
+
+from oidkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from oidkit.api.settings import Settings
+    from oidkit.catalog import Label, Split
+
+__all__ = [
+    "Parser",
+    "add_json",
+    "add_labels",
+    "add_quiet",
+    "add_splits",
+    "common_flags",
+    "labels_of",
+    "settings_of",
+    "splits_of",
+    "whole",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose error is one sentence, and which takes flags only as they are spelled."""
+
+    def __init__(self, *, prog: str, description: str = "") -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say on one line of stderr what is wrong, and end with exit code 2."""
+        said = " ".join(message.split())
+        self.exit(UsageError.exit_code, f"{self.prog}: {said}; see: {self.prog} --help\n")
+
+
+def common_flags(parser: Parser) -> None:
+    """Add the flags that every command has."""
+    group = parser.add_argument_group("where data comes from")
+    group.add_argument(
+        "--source",
+        metavar="URL",
+        help="'official', or the root of a mirror: a folder, file://, http(s)://, s3:// or gs:// "
+        "(OID_SOURCE; default: official)",
+    )
+    group.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder of tables and mask indexes (OID_CACHE; default: the user's cache folder)",
+    )
+    group.add_argument(
+        "--release", metavar="v4|v5|v6|v7", help="release of Open Images (OID_RELEASE; default: v7)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def settings_of(options: Namespace, *, workers: int | None = None) -> Settings:
+    """Give the settings that the common flags name."""
+    from oidkit.api.settings import Settings
+
+    return Settings(options.source, options.cache, options.release, workers)
+
+
+def add_json(parser: Parser, what: str) -> None:
+    """Add ``--json``, which prints *what*."""
+    parser.add_argument(
+        "--json", action="store_true", help=f"print {what} as JSON on stdout, and nothing else there"
+    )
+
+
+def add_quiet(parser: Parser) -> None:
+    """Add ``--quiet``."""
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def add_splits(parser: Parser) -> None:
+    """Add ``--split``, to be read by `splits_of`."""
+    parser.add_argument(
+        "--split",
+        action="append",
+        default=[],
+        metavar="train|validation|test|all",
+        help="a split; may be repeated (default: all)",
+    )
+
+
+def splits_of(options: Namespace) -> tuple[Split, ...]:
+    """Give the splits that were asked for, each once; the library checks their names."""
+    from oidkit.catalog import SPLITS
+
+    named: list[str] = options.split or ["all"]
+    each = dict.fromkeys(x for name in named for x in (SPLITS if name == "all" else (name,)))
+    return cast("tuple[Split, ...]", tuple(each))
+
+
+def add_labels(parser: Parser) -> None:
+    """Add ``--labels``, to be read by `labels_of`."""
+    parser.add_argument(
+        "--labels",
+        metavar="LIST",
+        help="label types with commas between: boxes, masks "
+        "(default: boxes,masks, as far as the release has them)",
+    )
+
+
+def labels_of(options: Namespace) -> tuple[Label, ...] | None:
+    """Give the label types that were asked for, each once; None stands for the default.
+
+    Raises:
+        UsageError: the list is empty.
+
+    """
+    if options.labels is None:
+        return None
+    named = [name.strip() for name in options.labels.split(",")]
+    each = dict.fromkeys(name for name in named if name)
+    if not each:
+        raise UsageError("--labels names no label type", remedy="give one, such as --labels boxes")
+    return cast("tuple[Label, ...]", tuple(each))
+
+
+def whole(text: str) -> int:
+    """Read a whole number, for argparse."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None

@@ -1,0 +1,66 @@
+"""`oid split`: the rows of a class out of an annotation CSV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oidkit.cli.output import drawing, lines, number, say
+from oidkit.cli.parsing import Parser, settings_of
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: Parser) -> None:
+    """Add the flags of ``oid split``."""
+    parser.add_argument(
+        "--label",
+        action="append",
+        required=True,
+        metavar="MID",
+        help="a MID such as /m/0gxl3, or a class name; may be repeated",
+    )
+    parser.add_argument(
+        "--subset",
+        required=True,
+        metavar="SPLIT",
+        help="the split that the CSV is of: train, validation or test",
+    )
+    parser.add_argument(
+        "--input", required=True, metavar="CSV", help="any CSV with ImageID and LabelName"
+    )
+    parser.add_argument(
+        "--output-dir", default=".", metavar="DIR", help="where the two files go (default: here)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that are there with other content"
+    )
+
+
+def run(options: Namespace) -> int:
+    """Cut the CSV and say what was found."""
+    from oidkit.api.splitting import split
+
+    with drawing() as on_event:
+        results = split(
+            options.label,
+            options.subset,
+            source_csv=options.input,
+            out=options.output_dir,
+            force=options.force,
+            settings=settings_of(options),
+            on_event=on_event,
+        )
+    for found in results:
+        lines(
+            [
+                f"{found.mid}: {number(found.rows, 'row')} of {number(found.images, 'image')}",
+                f"  {found.ids_file}",
+                f"  {found.annotations_file}",
+            ]
+        )
+        if not found.rows:
+            say(f"no row of {options.input} has the label {found.mid}")
+    return 0

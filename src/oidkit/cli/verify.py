@@ -1,0 +1,70 @@
+"""`oid verify`: every file of a dataset folder against its manifest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oidkit.cli.output import drawing, json_value, lines, number, say
+from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from oidkit.api.verifying import Report
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: Parser) -> None:
+    """Add the flags of ``oid verify``."""
+    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    parser.add_argument(
+        "--repair", action="store_true", help="fetch again what is damaged or not there"
+    )
+    add_json(parser, "the report")
+    add_quiet(parser)
+
+
+def run(options: Namespace) -> int:
+    """Check the folder and list what is wrong."""
+    from oidkit.api.verifying import verify
+
+    with drawing(quiet=options.quiet) as on_event:
+        report = verify(
+            options.folder,
+            repair=options.repair,
+            settings=settings_of(options),
+            on_event=on_event,
+        )
+    if options.json:
+        json_value(report.as_dict())
+    else:
+        lines(_listed(report))
+    if wrong := len(report.damaged) + len(report.absent):
+        are = "1 file is" if wrong == 1 else f"{wrong:,} files are"
+        remedy = "run it again" if options.repair else "add --repair to fetch what is"
+        say(f"{are} damaged or absent; {remedy}")
+    return report.exit_code
+
+
+def _listed(report: Report) -> Iterator[str]:
+    groups = {
+        "damaged": report.damaged,
+        "absent": report.absent,
+        "missing": report.missing,
+        "foreign": report.foreign,
+    }
+    for word, paths in groups.items():
+        for path in paths:
+            yield f"{word:<7}  {path}"
+    counts = [
+        f"{number(report.checked, 'file')} checked",
+        f"{len(report.damaged):,} damaged",
+        f"{len(report.absent):,} absent from the folder",
+        f"{len(report.missing):,} missing at the source",
+        f"{len(report.foreign):,} foreign",
+    ]
+    if report.repaired:
+        counts.append(f"{report.repaired:,} repaired")
+    yield ", ".join(counts)

@@ -1,0 +1,18 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """Give the mirror made of real files, or skip where it does not lie beside the project."""
+    folder = ROOT.parent / "shared" / "openimages-sample"
+    if not (folder / "openimages").is_dir():
+        pytest.skip(f"the mirror of real files is not there: {folder}")
+    return folder
