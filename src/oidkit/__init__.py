@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from oidkit.api.download import download, plan
+    from oidkit.api.downloading import download, plan
     from oidkit.api.fetchlist import fetch
     from oidkit.api.index import IndexEntry, index_build, index_info
     from oidkit.api.listing import ClassRow, class_tree, classes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oidkit.api.splitting import SplitResult, split
     from oidkit.api.summary import Count, Summary
     from oidkit.api.verifying import Report, verify
-    from oidkit.demo import demo
+    from oidkit.demonstration import demo
     from oidkit.errors import OidError
     from oidkit.planning import Plan
     from oidkit.selection import Selection
@@ -65,12 +65,12 @@ _PLACES = {
     "Summary": "oidkit.api.summary",
     "class_tree": "oidkit.api.listing",
     "classes": "oidkit.api.listing",
-    "demo": "oidkit.demo",
-    "download": "oidkit.api.download",
+    "demo": "oidkit.demonstration",
+    "download": "oidkit.api.downloading",
     "fetch": "oidkit.api.fetchlist",
     "index_build": "oidkit.api.index",
     "index_info": "oidkit.api.index",
-    "plan": "oidkit.api.download",
+    "plan": "oidkit.api.downloading",
     "split": "oidkit.api.splitting",
     "verify": "oidkit.api.verifying",
 }

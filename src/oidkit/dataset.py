@@ -70,9 +70,11 @@ class Dataset:
         """Write one of the files that go with the images, unless it stands there already."""
         target = self.root / path
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            self.make(path.rpartition("/")[0])
             if not target.is_file() or target.read_bytes() != data:
                 write_atomically(target, data)
+        except DiskError:
+            raise
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
         record = Record(path, "annotations", "", "ok", len(data), digest(target))
@@ -186,14 +188,13 @@ def check_target(root: Path, *, release: str) -> None:
     """Refuse an output folder that is no folder, or that holds something else.
 
     Raises:
-        UsageError: another release's dataset, or files that are not a dataset of ours.
-        DiskError: the path is a file.
+        UsageError: a file, another release's dataset, or files that are not a dataset of ours.
 
     """
     if not root.exists():
         return
     if not root.is_dir():
-        raise DiskError(root, because="it is a file", remedy="choose another --out")
+        raise UsageError(f"{root} is a file, not a folder", remedy="choose another --out")
     description = describe(root)
     if description is not None and description.release != release:
         raise UsageError(
@@ -223,12 +224,17 @@ def open_dataset(
     if release is not None:
         check_target(root, release=release)
     elif root.exists() and not root.is_dir():
-        raise DiskError(root, because="it is a file", remedy="choose another folder")
+        raise UsageError(f"{root} is a file, not a folder", remedy="choose another folder")
     check_writable(root)
+    if (root / ".oid").is_symlink():
+        raise DiskError(root / ".oid", because="it is a link", remedy="remove it")
     check_writable(root / ".oid")
     with locked(root / ".oid" / "lock", waiting=waiting):
-        listing(root), listing(root / ".oid"), listing(root / "csv")
-        dataset = Dataset(root, Manifest(root / ".oid"))
+        try:
+            listing(root), listing(root / ".oid"), listing(root / "csv")
+            dataset = Dataset(root, Manifest(root / ".oid"))
+        except OSError as error:
+            raise DiskError.from_os(error, path=root / ".oid") from error
         try:
             yield dataset
         finally:

@@ -23,6 +23,7 @@ __all__ = [
     "TEMPORARY",
     "Record",
     "Status",
+    "check_place",
     "check_writable",
     "digest",
     "link",
@@ -67,9 +68,12 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
             else:
                 file.writelines(data)
         fresh.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # A failed write names no file, and a failed open the temporary one.
+            error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -92,9 +96,11 @@ def link(present: Path, wanted: Path) -> None:
         fresh.replace(wanted)
         # POSIX: replacing a link by another link to the same file leaves both names.
         fresh.unlink(missing_ok=True)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename != str(present):
+            error.filename, error.filename2 = str(wanted), None
         raise
 
 
@@ -133,9 +139,32 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
         probe.write_bytes(b"")
-        probe.unlink()
+        # Another run, which holds the lock by now, may have swept it.
+        probe.unlink(missing_ok=True)
     except OSError as error:
-        raise DiskError.from_os(error, path=folder) from error
+        # Named is the folder, not the file that was to try it.
+        plain = OSError(error.errno, error.strerror)
+        raise DiskError.from_os(plain, path=folder) from error
+
+
+def check_place(folder: Path) -> None:
+    """Try, without making anything that stays, that *folder* could be written or made.
+
+    Raises:
+        DiskError: it could not.
+
+    """
+    place = folder.absolute()
+    if place.is_dir():
+        check_writable(place)
+        return
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise DiskError(folder, because=f"{place} is a file", remedy="choose another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        # Tells a file system that is read-only from a folder without permission.
+        check_writable(place)
 
 
 @contextlib.contextmanager

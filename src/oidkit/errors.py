@@ -21,6 +21,8 @@ Every error reads as one sentence with its cause, followed by the remedy.
 from __future__ import annotations
 
 import errno
+import os
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -142,8 +144,12 @@ class DiskError(OidError, OSError):
             errno.EPERM: "give yourself permission to write there, or choose another folder",
         }
         where = error.filename if isinstance(error.filename, str) else path
-        because = (error.strerror or str(error)).lower()
-        remedy = remedies.get(error.errno or 0, "choose another folder")
+        number = error.errno
+        if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
+            # The table engine's errors carry the number in their text only.
+            number = int(found[1])
+        because = (os.strerror(number) if number else str(error)).lower()
+        remedy = remedies.get(number or 0, "choose another folder")
         return cls(where, because=because, remedy=remedy)
 
 

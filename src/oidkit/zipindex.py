@@ -207,12 +207,10 @@ class DirectoryReader:
         self._total = total
         try:
             self._ends = self._find_ends(total)
-            if self._ends.start < self._start:
-                raise _MoreError(self._ends.start)
+            lacking = self._ends.start
         except _MoreError as more:
-            self._need = Need(start=more.start, stop=self._start)
-        else:
-            self._need = None
+            lacking = more.start
+        self._need = Need(start=lacking, stop=self._start) if lacking < self._start else None
 
     def index(self) -> ZipIndex:
         """Parse the directory.

@@ -1,13 +1,23 @@
-"""Everything that the commands do, as calls: the only place where the parts work together."""
+"""Everything that the commands do, as calls: the only place where the parts work together.
 
-from oidkit.api.download import download, plan
-from oidkit.api.fetchlist import fetch
-from oidkit.api.index import IndexEntry, index_build, index_info
-from oidkit.api.listing import ClassRow, class_tree, classes
-from oidkit.api.settings import Settings
-from oidkit.api.splitting import SplitResult, split
-from oidkit.api.summary import Count, Summary
-from oidkit.api.verifying import Report, verify
+Names are imported when they are first used: a command pays for what it needs and no more. No
+module here has the name of a call, which it would hide.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from oidkit.api.downloading import download, plan
+    from oidkit.api.fetchlist import fetch
+    from oidkit.api.index import IndexEntry, index_build, index_info
+    from oidkit.api.listing import ClassRow, class_tree, classes
+    from oidkit.api.settings import Settings
+    from oidkit.api.splitting import SplitResult, split
+    from oidkit.api.summary import Count, Summary
+    from oidkit.api.verifying import Report, verify
 
 __all__ = [
     "ClassRow",
@@ -27,3 +37,32 @@ __all__ = [
     "split",
     "verify",
 ]
+
+_PLACES = {
+    "ClassRow": "listing",
+    "Count": "summary",
+    "IndexEntry": "index",
+    "Report": "verifying",
+    "Settings": "settings",
+    "SplitResult": "splitting",
+    "Summary": "summary",
+    "class_tree": "listing",
+    "classes": "listing",
+    "download": "downloading",
+    "fetch": "fetchlist",
+    "index_build": "index",
+    "index_info": "index",
+    "plan": "downloading",
+    "split": "splitting",
+    "verify": "verifying",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _PLACES:
+        return getattr(import_module(f"oidkit.api.{_PLACES[name]}"), name)
+    raise AttributeError(f"module 'oidkit.api' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oidkit.tables import MaskIndex
     from oidkit.zipindex import Member
 
-__all__ = ["carry_images", "carry_masks"]
+__all__ = ["carry_images", "carry_masks", "zips_of"]
 
 
 def carry_images(
@@ -94,27 +94,40 @@ def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
     return place.stat().st_size, digest(place)
 
 
-def carry_masks(
-    session: Session, dataset: Dataset, plans: Sequence[MaskPlan], *, summary: Summary
-) -> None:
-    """Take the masks that are not there out of their zips, by byte range.
-
-    A zip that is replaced while it is read has its directory read once more.
-    """
-    for plan in plans:
-        summary.masks.asked += plan.asked
-        summary.masks.present += plan.asked - plan.to_fetch
-    todo: dict[str, tuple[catalog.Split, Sequence[str]]] = {
+def zips_of(plans: Sequence[MaskPlan]) -> dict[str, tuple[catalog.Split, Sequence[str]]]:
+    """Give the masks that are not there by the key of their zip, with their split."""
+    return {
         catalog.mask_zip(plan.split, shard).key: (plan.split, names)
         for plan in plans
         for shard, names in plan.absent.items()
     }
+
+
+def carry_masks(
+    session: Session,
+    dataset: Dataset,
+    plans: Sequence[MaskPlan],
+    *,
+    summary: Summary,
+    indexes: Mapping[str, MaskIndex | OidError] | None = None,
+) -> None:
+    """Take the masks that are not there out of their zips, by byte range.
+
+    *indexes* are the directories of those zips, where the caller has read them. A zip that is
+    replaced while it is read has its directory read once more.
+    """
+    for plan in plans:
+        summary.masks.asked += plan.asked
+        summary.masks.present += plan.asked - plan.to_fetch
+    todo = zips_of(plans)
     if not todo:
         return
+    if indexes is None:
+        indexes = session.mask_indexes(todo)
     record = _Counting(dataset, summary)
     for attempt in range(2):
         changed: set[str] = set()
-        _carry_zips(session, dataset, todo, record=record, changed=changed)
+        _carry_zips(session, dataset, (todo, indexes), record=record, changed=changed)
         if not changed:
             return
         for key in changed:
@@ -126,6 +139,7 @@ def carry_masks(
             for key, (split, names) in todo.items()
             if key in changed
         }
+        indexes = session.mask_indexes(todo)
     for key, (split, names) in todo.items():
         for name in names:
             reason = f"{key} changed on the source while it was read"
@@ -135,12 +149,14 @@ def carry_masks(
 def _carry_zips(
     session: Session,
     dataset: Dataset,
-    todo: Mapping[str, tuple[catalog.Split, Sequence[str]]],
+    wanted: tuple[
+        Mapping[str, tuple[catalog.Split, Sequence[str]]], Mapping[str, MaskIndex | OidError]
+    ],
     *,
     record: Callable[[Record], None],
     changed: set[str],
 ) -> None:
-    indexes = session.mask_indexes(todo)
+    todo, indexes = wanted
     count = sum(len(names) for _, names in todo.values())
     session.on_event(PhaseStarted("masks", count))
 

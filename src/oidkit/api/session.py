@@ -91,8 +91,7 @@ class Session:
 
         cache = Cache(self.settings.cache_folder / self.source.cache_name)
         try:
-            cache.make()
-            (cache.root / "source.txt").write_text(self.source.name + "\n", encoding="utf-8")
+            cache.make(self.source.name)
         except OSError as error:
             raise DiskError.from_os(error, path=cache.root) from error
         return cache
@@ -236,11 +235,11 @@ class Session:
         official = self.source.official
         found: dict[str, Table] = {}
         jobs: list[TableJob] = []
-        for file, schema in dict(wanted).items():
-            name = file.key.replace("/", "~")
+        # In one order for everybody, so that two runs never wait for each other.
+        for file, schema in sorted(dict(wanted).items(), key=lambda pair: pair[0].key):
             known = self.cache.table(file.key)
-            if known is None:
-                lock = self.cache.root / "work" / f"{name}.lock"
+            if known is None or not (official and file.md5):
+                lock = self.cache.lock_file(file.key)
                 locks.enter_context(locked(lock, waiting=self._waiting(file.key)))
                 known = self.cache.table(file.key)
             if known is not None:

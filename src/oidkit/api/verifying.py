@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from oidkit.api.carry import carry_images, carry_masks
-from oidkit.api.download import annotate
+from oidkit.api.downloading import annotate
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary

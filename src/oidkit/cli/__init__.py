@@ -1,7 +1,7 @@
 """The command `oid`: parses arguments, calls the api, prints what comes back.
 
-Results go to stdout, all else to stderr. A command's module is imported when the command is run, and
-the library inside its `run`, so that ``oid --help`` costs little more than a bare interpreter.
+Results go to stdout, all else to stderr. A command's module is imported when the command is run,
+and the library inside its `run`: ``oid --help`` costs little more than a bare interpreter.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ def _no_command(arguments: list[str]) -> int:
         stream = sys.stdout if first else sys.stderr
         print(_overview(group), file=stream)
         return 0 if first else 2
-    if first == "--version" and not group:
-        from oidkit import __version__
+    if first != "--version" or group:
+        _refuse(group, first)
+    from oidkit import __version__
 
-        output.line(f"oid {__version__}")
-        return 0
-    _refuse(group, first)
+    output.line(f"oid {__version__}")
+    return 0
 
 
 def _overview(group: str) -> str:
@@ -108,8 +108,9 @@ def _overview(group: str) -> str:
         f"  {'-h, --help':<{width}}  Show this, or after a command what it takes.",
     ]
     if not group:
-        lines.append(f"  {'--version':<{width}}  Show the version.")
-    return "\n".join([*lines, "", "example: oid download Handgun --out handguns"])
+        version = f"  {'--version':<{width}}  Show the version."
+        lines += [version, "", "example: oid download Handgun --out handguns"]
+    return "\n".join(lines)
 
 
 def _refuse(group: str, first: str) -> NoReturn:

@@ -52,10 +52,7 @@ def run(options: Namespace) -> int:
     """List the classes, or draw the tree."""
     _check(options)
     settings = settings_of(options)
-    if options.tree:
-        found = _print_tree(options, settings)
-    else:
-        found = _print_rows(options, settings)
+    found = _print_tree(options, settings) if options.tree else _print_rows(options, settings)
     if not found:
         say(_nothing(options, settings))
     return 0
@@ -65,7 +62,9 @@ def _check(options: Namespace) -> None:
     rivals = [("--json", "--csv"), ("--tree", "--csv"), ("--tree", "--counts"), ("--tree", "--all")]
     for one, other in rivals:
         if getattr(options, one[2:]) and getattr(options, other[2:]):
-            raise UsageError(f"{one} and {other} do not go together", remedy="leave one of them out")
+            raise UsageError(
+                f"{one} and {other} do not go together", remedy="leave one of them out"
+            )
 
 
 def _print_rows(options: Namespace, settings: Settings) -> int:

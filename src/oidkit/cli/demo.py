@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import drawing, lines, say
-from oidkit.cli.parsing import Parser
 from oidkit.cli.results import summed_up, tell_troubles
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from oidkit.cli.parsing import Parser
 
 __all__ = ["arguments", "run"]
 
@@ -26,7 +27,7 @@ def arguments(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Run the demo and say what to look at."""
-    from oidkit.demo import CLASS, demo, worth_a_look
+    from oidkit.demonstration import CLASS, demo, worth_a_look
 
     for flag in ("source", "cache", "release"):
         if getattr(options, flag) is not None:
@@ -48,4 +49,4 @@ def run(options: Namespace) -> int:
         ]
     )
     tell_troubles(summary)
-    return 0
+    return summary.exit_code

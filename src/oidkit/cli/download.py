@@ -76,7 +76,10 @@ def arguments(parser: Parser) -> None:
         "(638 MB for train, once)",
     )
     parser.add_argument(
-        "--workers", type=whole, metavar="N", help="requests in flight at the most (default: adaptive)"
+        "--workers",
+        type=whole,
+        metavar="N",
+        help="requests in flight at the most (default: adaptive)",
     )
     parser.add_argument(
         "--dry-run",
@@ -94,7 +97,7 @@ def run(options: Namespace) -> int:
     settings = settings_of(options, workers=options.workers)
     if options.dry_run:
         return _plan(options, selection)
-    from oidkit.api.download import download
+    from oidkit.api.downloading import download
 
     with drawing(quiet=options.quiet) as on_event:
         summary = download(selection, options.out, settings=settings, on_event=on_event)
@@ -107,7 +110,7 @@ def run(options: Namespace) -> int:
 
 
 def _plan(options: Namespace, selection: Selection) -> int:
-    from oidkit.api.download import plan
+    from oidkit.api.downloading import plan
 
     settings = settings_of(options, workers=options.workers)
     with drawing(quiet=options.quiet) as on_event:

@@ -74,7 +74,9 @@ def settings_of(options: Namespace, *, workers: int | None = None) -> Settings:
 def add_json(parser: Parser, what: str) -> None:
     """Add ``--json``, which prints *what*."""
     parser.add_argument(
-        "--json", action="store_true", help=f"print {what} as JSON on stdout, and nothing else there"
+        "--json",
+        action="store_true",
+        help=f"print {what} as JSON on stdout, and nothing else there",
     )
 
 
@@ -113,15 +115,15 @@ def add_labels(parser: Parser) -> None:
     )
 
 
-def labels_of(options: Namespace) -> tuple[Label, ...] | None:
-    """Give the label types that were asked for, each once; None stands for the default.
+def labels_of(options: Namespace) -> tuple[Label, ...]:
+    """Give the label types that were asked for, each once; none stands for the default.
 
     Raises:
         UsageError: the list is empty.
 
     """
     if options.labels is None:
-        return None
+        return ()
     named = [name.strip() for name in options.labels.split(",")]
     each = dict.fromkeys(name for name in named if name)
     if not each:

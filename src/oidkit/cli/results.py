@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oidkit.api.summary import Count, Summary
-    from oidkit.plan import Plan
+    from oidkit.planning import Plan
 
 __all__ = ["planned", "summed_up", "tell_troubles"]
 
@@ -61,6 +61,8 @@ def planned(plan: Plan, *, out: Path | str) -> list[str]:
 
 
 def _counted(count: Count) -> str:
+    if not count.asked:
+        return "0"
     done = f"{count.fetched + count.present:,} of {count.asked:,}"
     parts = [
         f"{count.fetched:,} fetched, {byte_count(count.bytes)}" if count.fetched else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import drawing, lines, number, say
+from oidkit.cli.output import lines, number, say
 from oidkit.cli.parsing import Parser, settings_of
 
 if TYPE_CHECKING:
@@ -43,16 +43,14 @@ def run(options: Namespace) -> int:
     """Cut the CSV and say what was found."""
     from oidkit.api.splitting import split
 
-    with drawing() as on_event:
-        results = split(
-            options.label,
-            options.subset,
-            source_csv=options.input,
-            out=options.output_dir,
-            force=options.force,
-            settings=settings_of(options),
-            on_event=on_event,
-        )
+    results = split(
+        options.label,
+        options.input,
+        subset=options.subset,
+        out=options.output_dir,
+        force=options.force,
+        settings=settings_of(options),
+    )
     for found in results:
         lines(
             [

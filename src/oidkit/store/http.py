@@ -32,6 +32,7 @@ _CONNECT_SECONDS = 15
 # that drips one byte now and then would hold it for ever otherwise.
 _LOW_SPEED_BYTES, _LOW_SPEED_SECONDS = 1024, 20
 _BUFFER = 256 * 1024
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 # Errors that no retry mends: the address is wrong, or TLS says that the peer is not to be trusted.
 _LASTING = {
     pycurl.E_URL_MALFORMAT,
@@ -174,6 +175,11 @@ class HttpTransfer:
     def _launch(self, flight: _Flight) -> None:
         curl = self._idle.pop() if self._idle else _handle()
         curl.setopt(pycurl.URL, flight.url)
+        if urlsplit(flight.url).hostname in _LOOPBACK:
+            # A proxy that the environment names is on its way to the network, not to this machine.
+            curl.setopt(pycurl.PROXY, "")
+        else:
+            curl.unsetopt(pycurl.PROXY)
         curl.setopt(pycurl.HTTPHEADER, flight.headers)
         curl.setopt(pycurl.HEADERFUNCTION, flight.lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, flight.chunks.append)

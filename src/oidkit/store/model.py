@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrived", "Checksums", "Ended", "Reply", "Request", "Transfer", "reply_of"]
 
+# A server without ETags still says when an object changed; that then stands for its identity.
+_TIME = "modified "
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
@@ -51,12 +53,15 @@ class Request:
         elif self.start is not None:
             last = "" if self.stop is None else self.stop - 1
             found["Range"] = f"bytes={self.start}-{last}"
-        pairs = (
-            ("If-Match", self.if_match),
-            ("If-Range", self.if_range),
-            ("If-None-Match", self.if_none_match),
-        )
-        found.update({name: value for name, value in pairs if value is not None})
+        for name, by_time, value in (
+            ("If-Match", "If-Unmodified-Since", self.if_match),
+            ("If-Range", "If-Range", self.if_range),
+            ("If-None-Match", "If-Modified-Since", self.if_none_match),
+        ):
+            if value is not None and value.startswith(_TIME):
+                found[by_time] = value.removeprefix(_TIME)
+            elif value is not None:
+                found[name] = value
         return found
 
 
@@ -65,8 +70,9 @@ class Reply:
     """What the source says of an object, before its body.
 
     `total` is the size of the whole object in bytes, `start` the offset of the body's first byte
-    in it, `length` the announced size of the body. `md5` (hex) and `crc32c` are of the whole
-    object, where the source tells them: `x-goog-hash`, or an ETag that is an MD5.
+    in it, `length` the announced size of the body. `etag` identifies the object as it is now; where
+    the source gives none it is made of the time of its last change. `md5` (hex) and `crc32c` are of
+    the whole object, where the source tells them: `x-goog-hash`, or an ETag that is an MD5.
     """
 
     status: int
@@ -143,6 +149,8 @@ def reply_of(status: int, headers: Mapping[str, str]) -> Reply:
         start = int(found[1] or 0)
         total = _number(found[3])
     etag = headers.get("etag")
+    if etag is None and "last-modified" in headers:
+        etag = _TIME + headers["last-modified"]
     goog = dict(
         part.strip().split("=", 1)
         for part in headers.get("x-goog-hash", "").split(",")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 from oidkit.errors import UsageError
 from oidkit.store.folder import FolderTransfer
@@ -83,6 +82,8 @@ def parse_source(text: str, *, official: Mapping[str, str]) -> Source:
     if scheme == "gs":
         return Source(text.rstrip("/"), root="https://storage.googleapis.com/" + _bucket_path(text))
     if scheme == "file":
+        from urllib.request import url2pathname
+
         return _folder(Path(url2pathname(unquote(urlsplit(text).path))), text)
     if scheme:
         raise UsageError(

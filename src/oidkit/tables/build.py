@@ -24,7 +24,7 @@ import google_crc32c
 import polars as pl
 
 from oidkit.disk import write_atomically
-from oidkit.errors import IntegrityError, MalformedError
+from oidkit.errors import IntegrityError, InterruptedRunError, MalformedError
 from oidkit.schema import Schema, header_of
 from oidkit.store import Checksums
 from oidkit.tables.blocks import Block, read_block, split_header
@@ -79,6 +79,7 @@ class TableBuilder:
         self._schema, self._name = schema, name
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="oidkit-table")
         self._running: Future[None] | None = None
+        self._cancelled = False
         self._pieces: list[bytes] = []
         self._gathered = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -150,6 +151,10 @@ class TableBuilder:
         shutil.rmtree(self._work, ignore_errors=True)
         self._state, self._fed = _State(), 0
         self._pieces, self._gathered = [], 0
+
+    def cancel(self) -> None:
+        """Let `finish`, which runs on another thread, end soon with an error."""
+        self._cancelled = True
 
     def close(self) -> None:
         """Stop the thread; what was written down stays for the next run."""
@@ -280,6 +285,8 @@ class TableBuilder:
         for bucket in range(len(self._state.bounds) + 1):
             pieces = sorted(self._work.glob(f"{bucket:03d}-*.arrow"))
             for rows in _spans(pieces, self._schema.key):
+                if self._cancelled:
+                    raise InterruptedRunError("interrupted while a table was sorted")
                 rows.write_parquet(
                     target / f"part-{parts:04d}.parquet", row_group_size=ROW_GROUP, statistics=True
                 )

@@ -16,6 +16,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oidkit.disk import write_atomically
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Table
@@ -35,8 +36,8 @@ class Cache:
 
     root: Path
 
-    def make(self) -> None:
-        """Make the folders.
+    def make(self, source: str) -> None:
+        """Make the folders, and note whose they are.
 
         Raises:
             OSError: they cannot be made.
@@ -44,6 +45,9 @@ class Cache:
         """
         for name in ("tables", "masks", "work"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
+        note = self.root / "source.txt"
+        if not note.exists():
+            write_atomically(note, f"{source}\n".encode())
 
     # -- tables ---------------------------------------------------------------------------------
 
@@ -57,6 +61,10 @@ class Cache:
         return TableBuilder(
             self.root / "tables" / _slug(key), self.root / "work" / _slug(key), schema, name=key
         )
+
+    def lock_file(self, key: str) -> Path:
+        """Say which file is locked while the table of a CSV is checked or built."""
+        return self.root / "work" / f"{_slug(key)}.lock"
 
     def drop_older(self, key: str, newest: Table) -> None:
         """Remove the tables of a CSV that its source has replaced."""

@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Run", "Traffic"]
 
 _SETTLERS = 3
+_CHANGED = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 _WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _MOST_DAMAGED = 3
+_MOST_LOST = 24
 _MOST_UNSETTLED = 32
 _MOST_ERROR_BYTES = 64 * 1024
 
@@ -52,7 +54,8 @@ class Job(Protocol):
     The loop asks for `request`, hands over the reply and the body, and lets `settle` check and
     keep them on another thread: it gives the records of what was made, or None when another
     request is needed first. `request` is asked again for every try, so a job may go on where the
-    broken one ended; it is None where nothing needs to be asked.
+    broken one ended; it is None where nothing needs to be asked. `cancel` asks a long `settle` to
+    come to an end.
     """
 
     @property
@@ -67,6 +70,8 @@ class Job(Protocol):
     def settle(self) -> Sequence[Record] | None: ...
 
     def fail(self, error: OidError) -> Sequence[Record]: ...
+
+    def cancel(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -118,6 +123,7 @@ class Run:
         self._order = itertools.count()
         self._settling: dict[Future[Sequence[Record] | None], _Flight] = {}
         self._received = 0
+        self._lost = 0
 
     def carry_out(self, jobs: Iterable[Job]) -> None:
         """Carry out all the jobs, the first ones first.
@@ -142,7 +148,7 @@ class Run:
     def _turn(self, waiting: Iterator[Job]) -> bool:
         """Do one round of the loop; False when all is done."""
         now = time.monotonic()
-        while self._later and self._later[0][0] <= now:
+        while self._later and self._later[0][0] <= now and self._room():
             self._launch(heapq.heappop(self._later)[2])
         more = self._fill(waiting)
         if self._flights:
@@ -160,8 +166,11 @@ class Run:
             self._received = 0
         return more or bool(self._flights or self._settling or self._later)
 
+    def _room(self) -> bool:
+        return len(self._flights) < self._pace.limit
+
     def _pause(self, now: float, *, longest: float) -> float:
-        if not self._later:
+        if not self._later or not self._room():
             return longest
         return min(longest, max(0.0, self._later[0][0] - now))
 
@@ -180,6 +189,8 @@ class Run:
     def _launch(self, flight: _Flight) -> None:
         try:
             request = flight.job.request()
+        except OSError as error:
+            raise _disk(error, flight.job.name) from error
         except OidError as error:
             self._give_up(flight, error)
             return
@@ -232,6 +243,7 @@ class Run:
         status, name = reply.status, flight.job.name
         if status in (*_WITH_BODY, HTTPStatus.NOT_MODIFIED):
             self._pace.succeeded(time.monotonic())
+            self._lost = 0
             try:
                 if not flight.begun:
                     flight.begun = True
@@ -246,7 +258,7 @@ class Run:
                 f"the source does not have {name} ({status})", remedy="check --source and --release"
             )
             self._give_up(flight, gone)
-        elif status == HTTPStatus.PRECONDITION_FAILED:
+        elif status in _CHANGED:
             self._give_up(flight, ChangedError(name))
         elif status in TRANSIENT:
             if status in THROTTLED:
@@ -276,6 +288,13 @@ class Run:
         pause = flight.backoff.next(asked, most=most)
         if pause is None:
             self._give_up(flight, error)
+            self._lost += isinstance(error, SourceError)
+            if self._lost >= _MOST_LOST:
+                # The source is down: trying the rest would take hours and change nothing.
+                raise SourceError(
+                    f"the source stopped answering: {error.cause}",
+                    remedy="what was fetched stays; run the same command again later",
+                )
             return
         self._on_event(Retried(flight.job.name, error.cause, pause))
         heapq.heappush(self._later, (time.monotonic() + pause, next(self._order), flight))
@@ -296,7 +315,8 @@ class Run:
                 raise _disk(error, flight.job.name) from error
             else:
                 if records is None:
-                    self._launch(flight)
+                    # At once, but not beyond the limit: another has taken its place meanwhile.
+                    heapq.heappush(self._later, (0.0, next(self._order), flight))
                 else:
                     self._keep(records)
 
@@ -307,7 +327,10 @@ class Run:
 
     def _keep(self, records: Sequence[Record]) -> None:
         for record in records:
-            self._record(record)
+            try:
+                self._record(record)
+            except OSError as error:
+                raise _disk(error, record.path) from error
             if record.status == "ok":
                 self._on_event(Fetched(record.path, record.bytes))
             elif record.status == "missing":
@@ -323,6 +346,8 @@ class Run:
             self._transfer.abort(flight)
         self._flights.clear()
         self._later.clear()
+        for flight in self._settling.values():
+            flight.job.cancel()
         for future in self._settling:
             with contextlib.suppress(Exception):
                 self._keep(future.result() or ())

@@ -13,6 +13,7 @@ from oidkit.disk import Record, link, write_atomically, write_everywhere
 from oidkit.errors import (
     ChangedError,
     IntegrityError,
+    MalformedError,
     MissingObjectError,
     OidError,
     SourceError,
@@ -47,6 +48,9 @@ class _Body:
 
     def write(self, data: bytes) -> None:
         self._pieces.append(data)
+
+    def cancel(self) -> None:
+        """Do nothing: what is under way takes a moment."""
 
     def _body(self) -> bytes:
         body, self._pieces = b"".join(self._pieces), []
@@ -236,6 +240,10 @@ class DirectoryJob(_Body):
     def fail(self, error: OidError) -> Sequence[Record]:
         if isinstance(error, UsageError):
             raise error
+        if isinstance(error, ChangedError) and self.etag is None:
+            error = MalformedError(
+                f"{self.name} is empty, so it is no zip", remedy="check the source"
+            )
         self.error = error
         return ()
 
@@ -304,6 +312,10 @@ class TableJob(_Body):
     def write(self, data: bytes) -> None:
         self._builder.feed(data)
 
+    def cancel(self) -> None:
+        """End the sorting after the bucket that is under way; the blocks stay for the next run."""
+        self._builder.cancel()
+
     def settle(self) -> Sequence[Record]:
         if self._reply.status == HTTPStatus.NOT_MODIFIED:
             return ()
@@ -315,6 +327,8 @@ class TableJob(_Body):
         return ()
 
     def fail(self, error: OidError) -> Sequence[Record]:
+        if isinstance(error, ChangedError):
+            self._builder.discard()
         self.error = error
         return ()
 

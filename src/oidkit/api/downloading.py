@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.api.carry import carry_images, carry_masks
+from oidkit.api.carry import carry_images, carry_masks, zips_of
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
@@ -23,6 +23,7 @@ from oidkit.dataset import (
     open_dataset,
     save_description,
 )
+from oidkit.disk import check_place
 from oidkit.errors import UsageError
 from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
@@ -73,16 +74,19 @@ def download(
         release = session.settings.release_name
         wanted = _checked(_selection(selection), release)
         check_target(root, release=release)
+        check_place(root)
         work = _Work(session, wanted, session.resolve(wanted.classes))
         with open_dataset(root, release=release, waiting=work.waiting) as dataset:
             tables = work.tables()
             planned = work.plan(tables, dataset)
+            # A source that refuses ranges is found out here, before anything is written.
+            indexes = session.mask_indexes(zips_of(planned.masks))
             summary = Summary(out=str(root), annotations=dict(planned.rows))
             work.describe(dataset)
             work.write(tables, dataset)
             if wanted.images:
                 carry_images(session, dataset, planned.images, summary=summary)
-            carry_masks(session, dataset, planned.masks, summary=summary)
+            carry_masks(session, dataset, planned.masks, summary=summary, indexes=indexes)
         traffic = session.traffic
         summary.received_bytes, summary.requests = traffic.received, traffic.requests
         summary.seconds = time.monotonic() - begun

@@ -35,14 +35,14 @@ def demo(
         InterruptedRunError: the user stopped the run.
 
     """
-    from oidkit.api.download import download
+    from oidkit.api.downloading import download
     from oidkit.api.settings import Settings
     from oidkit.testing import MirrorServer, ReleaseSpec, make_release
 
     # Windows cannot remove a file that is still mapped; what is left there is only temporary.
     with tempfile.TemporaryDirectory(prefix="oid-demo-", ignore_cleanup_errors=True) as folder:
         mirror = Path(folder, "mirror")
-        made = make_release(mirror, replace(ReleaseSpec.demo(), seed=seed))
+        made = make_release(mirror, replace(ReleaseSpec.demo(), seed=seed, jpegs="all"))
         with MirrorServer(mirror) as server:
             images = sum(made.jpegs.values())
             on_event(Noted(f"made a release of {images} images, served at {server.url}"))
