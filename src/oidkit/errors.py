@@ -72,10 +72,11 @@ class UnknownClassError(UsageError):
         self.asked = asked
         self.nearest = tuple(nearest)
         meant = f", did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
-        word = asked.rsplit("/", 1)[-1].split("_", maxsplit=1)[0].split(" ", maxsplit=1)[0] or asked
+        # A word that the command finds something for.
+        word = f" {self.nearest[0].split()[0].lower()}" if self.nearest else ""
         super().__init__(
             f"unknown class '{asked}'{meant}",
-            remedy=f"list the classes with: oid classes {word[:4].lower()}",
+            remedy=f"list the classes with: oid classes{word}",
         )
 
 

@@ -57,7 +57,7 @@ class Selection:
         _among("label type", self.labels, LABELS)
         _among("match", (self.match,), get_args(Match))
         _among("layout", (self.layout,), get_args(Layout))
-        if self.limit is not None and self.limit < 0:
+        if self.limit is not None and self.limit < 1:
             raise UsageError(
                 f"a limit of {self.limit} images makes no sense", remedy="give 1 or more"
             )

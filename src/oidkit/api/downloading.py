@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,11 +237,21 @@ class _Work:
     def _plan_images(self, split: Split, choice: Choice, dataset: Dataset | None) -> ImagePlan:
         places = self._places(split, choice)
 
+        @functools.cache
         def there(folder: str) -> NDArray[np.uint64]:
             if dataset is None:
                 return np.empty(0, dtype=np.uint64)
             return dataset.images_there(folder, key=lambda name: catalog.image_key(split, name))
 
+        planned = plan_images(split, places, there=there)
+        if dataset is None or not planned.to_fetch:
+            return planned
+        # An image that stands in the folder of an earlier selection is linked from there.
+        names = [f"{name}.jpg" for name in image_names(choice.images)]
+        for folder in dataset.manifest.folders_of(names, below=f"images/{split}"):
+            if folder not in places:
+                found = np.intersect1d(choice.images, there(folder), assume_unique=True)
+                places |= {folder: found} if len(found) else {}
         return plan_images(split, places, there=there)
 
     def _places(self, split: Split, choice: Choice) -> dict[str, NDArray[np.uint64]]:

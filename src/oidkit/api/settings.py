@@ -66,6 +66,6 @@ class Settings:
         _ = self.release_name
         if self.workers is not None and self.workers < 1:
             raise UsageError(
-                "--workers has to be at least 1", remedy="leave it out to let it adapt"
+                "the number of workers has to be at least 1", remedy="leave it out to let it adapt"
             )
         return self

@@ -17,7 +17,7 @@ import polars as pl
 from oidkit.disk import Record, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Manifest"]
@@ -54,6 +54,19 @@ class Manifest:
             path.str.starts_with(front) & ~name.str.contains("/", literal=True)
         )
         return {record.path.removeprefix(front): record for record in _records(rows)}
+
+    def folders_of(self, names: Sequence[str], *, below: str) -> list[str]:
+        """Name the folders right or further *below* one of the dataset that have some files."""
+        parts = pl.col("path").str.extract_groups("^(.*)/([^/]*)$").struct
+        wanted = pl.LazyFrame({"name": names}, schema={"name": pl.String})
+        found = (
+            self._rows.lazy()
+            .filter(pl.col("path").str.starts_with(f"{below}/"), pl.col("status") == "ok")
+            .select(parts.field("1").alias("folder"), parts.field("2").alias("name"))
+            .join(wanted, on="name", how="semi")
+            .select(pl.col("folder").unique().sort())
+        )
+        return found.collect()["folder"].to_list()
 
     def records(self) -> Iterator[Record]:
         """Give every record, by path."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import weakref
 from typing import TYPE_CHECKING, Self
 
 from oidkit.testing.connection import Connection
@@ -61,6 +62,7 @@ class MirrorServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
 
     @property
     def url(self) -> str:
@@ -145,11 +147,16 @@ class MirrorServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # one that was closed with bytes still to send would wait for its client for ever
+        for writer in list(self._writers):
+            writer.transport.abort()
         # an aborted transport closes its socket in the next turn of the loop
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.ledger.connected()
+        self._writers.add(writer)
         task = asyncio.get_running_loop().create_task(Connection(self, reader, writer).run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -55,7 +55,7 @@ class Job(Protocol):
     keep them on another thread: it gives the records of what was made, or None when another
     request is needed first. `request` is asked again for every try, so a job may go on where the
     broken one ended; it is None where nothing needs to be asked. `cancel` asks a long `settle` to
-    come to an end.
+    come to an end, and `told` is what there is to say of it beside its records.
     """
 
     @property
@@ -72,6 +72,8 @@ class Job(Protocol):
     def fail(self, error: OidError) -> Sequence[Record]: ...
 
     def cancel(self) -> None: ...
+
+    def told(self) -> Fetched | None: ...
 
 
 @dataclass(slots=True)
@@ -319,6 +321,8 @@ class Run:
                     heapq.heappush(self._later, (0.0, next(self._order), flight))
                 else:
                     self._keep(records)
+                    if (told := flight.job.told()) is not None:
+                        self._on_event(told)
 
     def _give_up(self, flight: _Flight, error: OidError) -> None:
         if self._strict:

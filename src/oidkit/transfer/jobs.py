@@ -19,6 +19,7 @@ from oidkit.errors import (
     SourceError,
     UsageError,
 )
+from oidkit.events import Fetched
 from oidkit.imagefile import jpeg_fault
 from oidkit.store import Checksums, Reply, Request
 from oidkit.zipindex import DirectoryReader, Member, extract
@@ -51,6 +52,10 @@ class _Body:
 
     def cancel(self) -> None:
         """Do nothing: what is under way takes a moment."""
+
+    def told(self) -> Fetched | None:
+        """Say nothing: the records tell it."""
+        return None
 
     def _body(self) -> bytes:
         body, self._pieces = b"".join(self._pieces), []
@@ -237,6 +242,10 @@ class DirectoryJob(_Body):
         self._keep(index, self.etag)
         return ()
 
+    def told(self) -> Fetched:
+        """Tell of a directory that has been read."""
+        return Fetched(self.name, self.total)
+
     def fail(self, error: OidError) -> Sequence[Record]:
         if isinstance(error, UsageError):
             raise error
@@ -311,6 +320,10 @@ class TableJob(_Body):
 
     def write(self, data: bytes) -> None:
         self._builder.feed(data)
+
+    def told(self) -> Fetched | None:
+        """Tell of a table that has been built."""
+        return Fetched(self.name, self.table.bytes) if self.table else None
 
     def cancel(self) -> None:
         """End the sorting after the bucket that is under way; the blocks stay for the next run."""
