@@ -110,12 +110,14 @@ class Dataset:
                 error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
             ) from error
 
-    def images_there(self, folder: str, *, key: Callable[[str], str]) -> NDArray[np.uint64]:
+    def images_there(
+        self, folder: str, *, key: Callable[[str], str | None]
+    ) -> NDArray[np.uint64]:
         """Give the images that stand in a folder whole.
 
         A file counts when its size is the one in the manifest. One that the manifest does not
         know, as a killed run or another tool may have left it, counts when it is a whole JPEG,
-        and is then added; *key* gives the key of an image.
+        and is then added; *key* gives the key of an image, or None for one that nobody asked for.
         """
         known = self.manifest.known(folder)
         found = []
@@ -125,19 +127,12 @@ class Dataset:
                 continue
             record = known.get(name)
             if record is None or record.status != "ok":
+                source = key(image_id)
                 path = self.root / folder / name
-                if jpeg_fault(path.read_bytes()) is not None:
+                if source is None or jpeg_fault(path.read_bytes()) is not None:
                     continue
-                self.manifest.add(
-                    Record(
-                        f"{folder}/{name}".lstrip("/"),
-                        "image",
-                        key(image_id),
-                        "ok",
-                        size,
-                        digest(path),
-                    )
-                )
+                place = f"{folder}/{name}".lstrip("/")
+                self.manifest.add(Record(place, "image", source, "ok", size, digest(path)))
             elif record.bytes != size:
                 continue
             found.append(int(image_id, 16))

@@ -66,7 +66,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The item could not be fetched, after every retry; `exit_code` as in the contract."""
+    """The item could not be fetched, after every retry; `exit_code` is that of its kind."""
 
     name: str
     reason: str

@@ -29,7 +29,7 @@ _NONE = np.empty(0, dtype=np.uint64)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is wanted, as the contract's section 3 words it.
+    """What is wanted: the classes, and which of their images and annotations.
 
     `classes` are names or MIDs. No `labels` stand for boxes and masks, as far as the release has
     them. An image is chosen when it has an annotation of any of the `labels`: of one class with

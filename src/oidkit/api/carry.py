@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from oidkit import catalog
 from oidkit.disk import Record
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
-from oidkit.events import Failed, Missing, PhaseEnded, PhaseStarted, Warned
+from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
 from oidkit.transfer import ImageJob, LinkJob, MaskJob
+from oidkit.transfer.engine import event_of
 from oidkit.transfer.jobs import ZipSpan
 from oidkit.zipmember import check_readable
 
@@ -226,8 +227,4 @@ def _lost(path: str, key: str, error: OidError) -> Record:
 
 def _tell(session: Session, record: Callable[[Record], None], row: Record) -> None:
     record(row)
-    if row.status == "missing":
-        session.on_event(Missing(row.path))
-    else:
-        code = IntegrityError.exit_code if row.status == "damaged" else 4
-        session.on_event(Failed(row.path, row.reason, code))
+    session.on_event(event_of(row))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,13 @@ def fetch(
 
 
 def _planned(dataset: Dataset, split: str, ids: NDArray[np.uint64]) -> ImagePlan:
-    there = dataset.images_there("", key=partial(catalog.image_key, split))
+    listed = set(ids.tolist())
+
+    def key(image_id: str) -> str | None:
+        # One folder holds every split, and may hold images of other lists.
+        return catalog.image_key(split, image_id) if int(image_id, 16) in listed else None
+
+    there = dataset.images_there("", key=key)
     return plan_images(split, {"": ids}, there=lambda _: there)
 
 

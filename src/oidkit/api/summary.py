@@ -54,7 +54,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the contract: 6, 4 and 3, the gravest first, or 0."""
+        """The exit code of the command: 6, 4 and 3, the gravest first, or 0."""
         if self.damaged:
             return IntegrityError.exit_code
         if self.images.failed or self.masks.failed:
@@ -64,7 +64,7 @@ class Summary:
         return 0
 
     def as_dict(self) -> dict[str, object]:
-        """Give the summary as plain values, with the keys of the contract."""
+        """Give the summary as plain values, as ``--json`` prints it."""
         return {
             "images": asdict(self.images),
             "masks": asdict(self.masks),

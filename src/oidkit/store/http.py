@@ -12,6 +12,7 @@ import selectors
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpTransfer"]
 
+# Where Debian, Fedora and others, and Alpine and the BSDs keep their list of trusted roots.
+_CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _CONNECT_SECONDS = 15
@@ -228,7 +235,8 @@ def _certificates() -> str | None:
             return path
     import ssl
 
-    return ssl.get_default_verify_paths().cafile
+    known = (ssl.get_default_verify_paths().cafile, *_CERTIFICATES)
+    return next((path for path in known if path and Path(path).is_file()), None)
 
 
 def pycurl_reason(code: int) -> str:

@@ -28,7 +28,7 @@ from oidkit.errors import IntegrityError, InterruptedRunError, MalformedError
 from oidkit.schema import Schema, header_of
 from oidkit.store import Checksums
 from oidkit.tables.blocks import Block, read_block, split_header
-from oidkit.tables.table import FORMAT, Table
+from oidkit.tables.table import FORMAT, Table, disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +44,6 @@ MOST_ROWS = 600_000
 REJECT_SHARE = 0.01
 _LONGEST_LINE = 16 << 20
 _HEX = "0123456789abcdef"
-
-
 _NOTHING_KNOWN = Checksums()
 
 
@@ -141,7 +139,8 @@ class TableBuilder:
                 f"more than 1 % (line {first})",
                 remedy="check the source; a healthy copy has almost none",
             )
-        table = self._assemble()
+        with disk_errors(self._work):
+            table = self._assemble()
         self.close()
         return table
 
@@ -195,7 +194,8 @@ class TableBuilder:
         if quietly:
             running.exception()
         else:
-            running.result()
+            with disk_errors(self._work):
+                running.result()
 
     def _take(self, data: bytes) -> None:
         """Check, sort and put down one block; runs on the builder's thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from oidkit.errors import DiskError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "Rows", "Table", "image_ids", "image_names"]
+__all__ = ["FORMAT", "Rows", "Table", "disk_errors", "image_ids", "image_names"]
 
 FORMAT = 1
 Rows = pl.DataFrame
@@ -106,6 +109,24 @@ class Table:
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:04d}.parquet"
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise `DiskError`, which names *path*, for what the engine says of a disk that is full.
+
+    It has no error number in an `OSError`, and wraps some in errors of its own.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DiskError):
+            raise
+        raise DiskError.from_os(error, path=path) from error
+    except pl.exceptions.PolarsError as error:
+        if "(os error " not in str(error):
+            raise
+        raise DiskError.from_os(OSError(str(error)), path=path) from error
 
 
 def image_ids(rows: pl.DataFrame) -> NDArray[np.uint64]:

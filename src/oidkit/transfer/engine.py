@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from oidkit.disk import Record
 
-__all__ = ["Job", "Run", "Traffic"]
+__all__ = ["Job", "Run", "Traffic", "event_of"]
 
 _SETTLERS = 3
 _CHANGED = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
@@ -91,6 +91,16 @@ class _Flight:
     begun: bool = False
     refused: OidError | None = None
     surplus: int = 0
+
+
+def event_of(record: Record) -> Fetched | Missing | Failed:
+    """Say as an event what a record says."""
+    if record.status == "ok":
+        return Fetched(record.path, record.bytes)
+    if record.status == "missing":
+        return Missing(record.path)
+    kind = IntegrityError if record.status == "damaged" else SourceError
+    return Failed(record.path, record.reason, kind.exit_code)
 
 
 def drop_record(record: Record) -> None:
@@ -335,14 +345,7 @@ class Run:
                 self._record(record)
             except OSError as error:
                 raise _disk(error, record.path) from error
-            if record.status == "ok":
-                self._on_event(Fetched(record.path, record.bytes))
-            elif record.status == "missing":
-                self._on_event(Missing(record.path))
-            else:
-                kind = IntegrityError if record.status == "damaged" else SourceError
-                code = kind.exit_code
-                self._on_event(Failed(record.path, record.reason, code))
+            self._on_event(event_of(record))
 
     def _leave(self) -> None:
         """Forget what is in flight, and record what is being written: it will be whole."""
