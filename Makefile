@@ -28,14 +28,14 @@ DEV := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format reference lock build clean
+.PHONY: help demo test check lint format docs lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make check    style, types and layers alone'
 	@echo 'make format   mend what can be mended by itself'
-	@echo 'make reference write the generated pages of docs/reference again'
+	@echo 'make docs     write the generated pages of docs/reference again'
 	@echo 'make lock     lock the dependencies again (LOCK=--upgrade for newer ones)'
 	@echo 'make build    a wheel and a source archive in dist/'
 	@echo 'make clean    remove everything that make has made'
@@ -59,7 +59,7 @@ format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-reference: $(BASE)
+docs: $(BASE)
 	$(BIN)/python docs/reference/generate.py
 
 lock:

@@ -96,7 +96,7 @@ class Dataset:
         """
         path = self.root
         try:
-            for part in folder.split("/"):
+            for part in filter(None, folder.split("/")):
                 path = path / part
                 if path.is_symlink():
                     raise DiskError(
@@ -110,9 +110,7 @@ class Dataset:
                 error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
             ) from error
 
-    def images_there(
-        self, folder: str, *, key: Callable[[str], str | None]
-    ) -> NDArray[np.uint64]:
+    def images_there(self, folder: str, *, key: Callable[[str], str | None]) -> NDArray[np.uint64]:
         """Give the images that stand in a folder whole.
 
         A file counts when its size is the one in the manifest. One that the manifest does not

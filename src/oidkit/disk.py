@@ -110,7 +110,8 @@ def listing(folder: Path) -> dict[str, int]:
     The caller holds the lock of the dataset, so no temporary file is anybody's.
     """
     found: dict[str, int] = {}
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with nothing, os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(TEMPORARY):
                 Path(entry.path).unlink(missing_ok=True)

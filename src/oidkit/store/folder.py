@@ -41,14 +41,14 @@ class FolderTransfer:
     def poll(self, timeout: float) -> list[Arrived | Ended]:
         """Read at most one chunk; never waits, so *timeout* has no effect."""
         del timeout
+        if self._flight is None and not self._waiting:
+            return []
+        token = self._flight.token if self._flight else self._waiting[0][0]
         try:
             if self._flight is None:
-                if not self._waiting:
-                    return []
                 self._flight = self._open(*self._waiting.popleft())
             return self._step(self._flight)
         except OSError as error:
-            token = self._flight.token if self._flight else None
             self._close()
             return [Ended(token, None, error=f"{error.strerror or error}")]
 

@@ -38,6 +38,7 @@ _CONNECT_SECONDS = 15
 # A transfer that brings less than this many bytes a second for this long is given up: a server
 # that drips one byte now and then would hold it for ever otherwise.
 _LOW_SPEED_BYTES, _LOW_SPEED_SECONDS = 1024, 20
+_LOOK_SECONDS = 1.0
 _BUFFER = 256 * 1024
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 # Errors that no retry mends: the address is wrong, or TLS says that the peer is not to be trusted.
@@ -59,6 +60,8 @@ class _Flight:
     lines: list[bytes] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
     reply: Reply | None = None
+    heard: int = 0
+    alive: float = field(default_factory=time.monotonic)
 
 
 class HttpTransfer:
@@ -74,6 +77,7 @@ class HttpTransfer:
         self._due: float | None = None
         self._flights: dict[pycurl.Curl, _Flight] = {}
         self._idle: list[pycurl.Curl] = []
+        self._looked = time.monotonic()
 
     def start(self, token: object, request: Request) -> None:
         """Begin the request; the first bytes go out with the next `poll`."""
@@ -93,6 +97,7 @@ class HttpTransfer:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         happened = self._arrivals()
         self._endings(happened)
+        self._silences(happened)
         return happened
 
     def abort(self, token: object) -> None:
@@ -146,7 +151,28 @@ class HttpTransfer:
                     Arrived(flight.token, flight.reply, chunk) for chunk in flight.chunks
                 )
             flight.chunks.clear()
+            flight.alive = time.monotonic()
         return happened
+
+    def _silences(self, happened: list[Arrived | Ended]) -> None:
+        """Give up requests of which nothing is heard at all.
+
+        libcurl looks at the speed of a transfer when something happens to it. With several in
+        flight it may set no timer for one that has sent its request and gets no answer.
+        """
+        now = time.monotonic()
+        away = now - self._looked
+        if away < _LOOK_SECONDS:
+            return
+        self._looked = now
+        for flight in list(self._flights.values()):
+            if len(flight.lines) != flight.heard or away > 2 * _LOOK_SECONDS:
+                # Nobody polled for so long: what has come meanwhile may not be read yet.
+                flight.heard, flight.alive = len(flight.lines), now
+            elif now - flight.alive > _LOW_SPEED_SECONDS:
+                self.abort(flight.token)
+                text = pycurl_reason(pycurl.E_OPERATION_TIMEDOUT)
+                happened.append(Ended(flight.token, None, text))
 
     def _endings(self, happened: list[Arrived | Ended]) -> None:
         while True:

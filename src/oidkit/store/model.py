@@ -7,7 +7,6 @@ import binascii
 import re
 import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -191,6 +190,8 @@ def _seconds(text: str | None) -> float | None:
         return None
     if (number := _number(text.strip())) is not None:
         return float(number)
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except ValueError:

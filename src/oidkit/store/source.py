@@ -87,7 +87,7 @@ def parse_source(text: str, *, official: Mapping[str, str]) -> Source:
         return _folder(Path(url2pathname(unquote(urlsplit(text).path))), text)
     if scheme:
         raise UsageError(
-            f"source '{text}' has an address of a kind that is not known here",
+            f"source '{_shown(text)}' has an address of a kind that is not known here",
             remedy="use a folder, file://, http://, https://, s3://, gs:// or 'official'",
         )
     return _folder(Path(text), text)
@@ -96,9 +96,16 @@ def parse_source(text: str, *, official: Mapping[str, str]) -> Source:
 def _web(text: str) -> Source:
     parts = urlsplit(text)
     if not parts.hostname:
-        raise UsageError(f"source '{text}' names no host", remedy="write http://host/prefix")
-    shown = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return Source(shown, root=text)
+        raise UsageError(
+            f"source '{_shown(text)}' names no host", remedy="write http://host/prefix"
+        )
+    return Source(_shown(text), root=text)
+
+
+def _shown(text: str) -> str:
+    """Leave out what stands before the host: it may be a password."""
+    parts = urlsplit(text)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _folder(path: Path, text: str) -> Source:

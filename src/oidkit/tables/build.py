@@ -341,7 +341,7 @@ def _spans(pieces: Sequence[Path], key: tuple[str, ...]) -> Iterator[pl.DataFram
     """Give the rows of a bucket in the order of the key, in frames that fit into memory."""
     if not pieces:
         return
-    lazy = pl.scan_ipc(list(pieces))
+    lazy = pl.scan_ipc(list(pieces), glob=False)
     total = lazy.select(pl.len()).collect().item()
     if total <= MOST_ROWS:
         yield lazy.collect().sort(key, maintain_order=True)

@@ -76,7 +76,8 @@ class Manifest:
         """Write a row to the journal."""
         if self._file is None:
             self._file = self._journal.open("a", encoding="utf-8", newline="")
-        csv.writer(self._file, lineterminator="\n").writerow(
+        # Not only what csv thinks necessary: Python 3.11 does not for a lone CR, which ends a line.
+        csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(
             str(getattr(record, name)) for name in _COLUMNS
         )
         self._unflushed += 1

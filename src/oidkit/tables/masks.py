@@ -57,7 +57,7 @@ class MaskIndex:
                 etag=note["etag"] or None,
                 total=int(note["total"]),
                 ignored=int(note["ignored"]),
-                members=pl.scan_parquet(path),
+                members=pl.scan_parquet(path, glob=False),
                 count=int(note["count"]),
             )
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError):

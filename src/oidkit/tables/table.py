@@ -52,8 +52,8 @@ class Table:
             ValueError: there is something else in the folder, or a table of another format.
 
         """
-        found: dict[str, Any] = json.loads((folder / "table.json").read_bytes())
-        if found.get("format") != FORMAT:
+        found: Any = json.loads((folder / "table.json").read_bytes())
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ValueError(f"{folder} has another format")
         return cls(
             folder=folder,
@@ -85,7 +85,7 @@ class Table:
         """
         chosen = list(columns or self.columns)
         frames = [
-            pl.scan_parquet(self._part(part)).slice(first, count).select(chosen)
+            pl.scan_parquet(self._part(part), glob=False).slice(first, count).select(chosen)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
@@ -103,7 +103,7 @@ class Table:
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
         found = [pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))]
         for part in range(self.parts):
-            lazy = pl.scan_parquet(self._part(part))
+            lazy = pl.scan_parquet(self._part(part), glob=False)
             found.append(lazy.join(names.lazy(), on="ImageID", how="semi").collect())
         return pl.concat(found).sort("ImageID", maintain_order=True)
 
