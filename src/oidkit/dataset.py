@@ -117,21 +117,20 @@ class Dataset:
         know, as a killed run or another tool may have left it, counts when it is a whole JPEG,
         and is then added; *key* gives the key of an image, or None for one that nobody asked for.
         """
-        known = self.manifest.known(folder)
+        known = self.manifest.sizes(folder)
         found = []
         for name, size in listing(self.root / folder).items():
             image_id = name.removesuffix(".jpg")
             if not name.endswith(".jpg") or not IMAGE_ID_PATTERN.fullmatch(image_id):
                 continue
-            record = known.get(name)
-            if record is None or record.status != "ok":
+            if name not in known:
                 source = key(image_id)
                 path = self.root / folder / name
                 if source is None or jpeg_fault(path.read_bytes()) is not None:
                     continue
                 place = f"{folder}/{name}".lstrip("/")
                 self.manifest.add(Record(place, "image", source, "ok", size, digest(path)))
-            elif record.bytes != size:
+            elif known[name] != size:
                 continue
             found.append(int(image_id, 16))
         return np.array(sorted(found), dtype=np.uint64)
@@ -141,12 +140,9 @@ class Dataset:
 
         One that the manifest does not know is fetched again: its checksum lies in its zip.
         """
-        known = self.manifest.known(folder)
-        return {
-            name
-            for name, size in listing(self.root / folder).items()
-            if name in known and known[name].status == "ok" and known[name].bytes == size
-        }
+        known = self.manifest.sizes(folder)
+        found = listing(self.root / folder)
+        return {name for name, size in found.items() if known.get(name) == size}
 
 
 def describe(root: Path) -> Description | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from oidkit.zipindex import Member
 
 __all__ = ["carry_images", "carry_masks", "zips_of"]
+
+_LINKS_AT_ONCE = 10_000
 
 
 def carry_images(
@@ -76,15 +79,16 @@ def _image_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[ImageJ
 
 def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob]:
     for plan in plans:
-        records = {folder: dataset.manifest.known(folder) for folder in plan.folders}
-        for task in plan.tasks():
-            if not task.present:
-                continue
-            path = PurePosixPath(task.present[0])
-            known = records[str(path.parent)].get(path.name)
-            key = catalog.image_key(plan.split, task.image_id)
-            present = known or Record(str(path), "image", key, "ok", *_facts(dataset, str(path)))
-            yield LinkJob(dataset.root, present, task.absent)
+        tasks = (task for task in plan.tasks() if task.present)
+        while batch := list(itertools.islice(tasks, _LINKS_AT_ONCE)):
+            records = dataset.manifest.of_paths([task.present[0] for task in batch])
+            for task in batch:
+                path = task.present[0]
+                known = records.get(path)
+                if known is None or known.status != "ok":
+                    key = catalog.image_key(plan.split, task.image_id)
+                    known = Record(path, "image", key, "ok", *_facts(dataset, path))
+                yield LinkJob(dataset.root, known, task.absent)
 
 
 def _facts(dataset: Dataset, path: str) -> tuple[int, str]:

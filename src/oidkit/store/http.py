@@ -172,7 +172,7 @@ class HttpTransfer:
             elif now - flight.alive > _LOW_SPEED_SECONDS:
                 self.abort(flight.token)
                 text = pycurl_reason(pycurl.E_OPERATION_TIMEDOUT)
-                happened.append(Ended(flight.token, None, text))
+                happened.append(Ended(flight.token, None, text, slow=True))
 
     def _endings(self, happened: list[Arrived | Ended]) -> None:
         while True:
@@ -193,7 +193,8 @@ class HttpTransfer:
         if error is not None:
             code, text = error
             text = text or pycurl_reason(code)
-            happened.append(Ended(flight.token, flight.reply, text, lasting=code in _LASTING))
+            slow, lasting = code == pycurl.E_OPERATION_TIMEDOUT, code in _LASTING
+            happened.append(Ended(flight.token, flight.reply, text, lasting=lasting, slow=slow))
             return
         reply = flight.reply or _reply(flight.lines)
         if reply.status not in _REDIRECTS:

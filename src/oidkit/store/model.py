@@ -107,12 +107,16 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The request is over: with a `reply`, or with an `error` that a retry may mend or not."""
+    """The request is over: with a `reply`, or with an `error`.
+
+    No retry mends a `lasting` error; a `slow` one says that the source did not keep up.
+    """
 
     token: object
     reply: Reply | None
     error: str | None = None
     lasting: bool = False
+    slow: bool = False
 
 
 class Transfer(Protocol):

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TableBuilder"]
 
-BLOCK_BYTES = 24 << 20
+BLOCK_BYTES = 16 << 20
 ROW_GROUP = 32_768
 BUCKETS = 32
 # A bucket larger than this is cut further, so that sorting it stays within memory.
-MOST_ROWS = 600_000
+MOST_ROWS = 300_000
 REJECT_SHARE = 0.01
 _LONGEST_LINE = 16 << 20
 _HEX = "0123456789abcdef"
@@ -309,6 +309,7 @@ class TableBuilder:
             "rejects": state.rejects,
             "bytes": state.offset,
             "parts": parts,
+            "sizes": [path.stat().st_size for path in sorted(target.glob("part-*.parquet"))],
             "labels": keys,
         }
         write_atomically(target / "table.json", json.dumps(meta).encode())

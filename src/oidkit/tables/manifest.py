@@ -42,18 +42,22 @@ class Manifest:
         self.damaged = False
         self._rows = self._load()
 
-    def known(self, folder: str) -> dict[str, Record]:
-        """Give the records of the files right in a folder of the dataset, by file name.
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Give the bytes of the whole files right in a folder of the dataset, by file name.
 
         The empty name stands for the dataset's own folder.
         """
         front = f"{folder}/" if folder else ""
         path = pl.col("path")
         name = path.str.strip_prefix(front)
-        rows = self._rows.filter(
-            path.str.starts_with(front) & ~name.str.contains("/", literal=True)
-        )
-        return {record.path.removeprefix(front): record for record in _records(rows)}
+        right_in = path.str.starts_with(front) & ~name.str.contains("/", literal=True)
+        rows = self._rows.filter(right_in, pl.col("status") == "ok")
+        return dict(rows.select(name, pl.col("bytes").cast(pl.Int64)).iter_rows())
+
+    def of_paths(self, paths: Sequence[str]) -> dict[str, Record]:
+        """Give the records of some files, by path."""
+        wanted = pl.DataFrame({"path": paths}, schema={"path": pl.String})
+        return {record.path: record for record in _records(self._rows.join(wanted, on="path"))}
 
     def folders_of(self, names: Sequence[str], *, below: str) -> list[str]:
         """Name the folders right or further *below* one of the dataset that have some files."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from oidkit.disk import write_atomically
+from oidkit.tables.table import unreadable
 from oidkit.zipindex import Member
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class MaskIndex:
     """Where each mask lies in the zip at `key`: columns as in `oidkit.zipindex.ZipIndex`.
 
     `etag` and `total` (bytes) tell which zip it was: every later read of it asks for that very one.
-    `ignored` is the number of members that are no masks by their names.
+    `ignored` is the number of members that are no masks by their names. `path` is where it was read
+    from.
     """
 
     key: str
@@ -37,6 +39,7 @@ class MaskIndex:
     ignored: int
     members: pl.LazyFrame
     count: int
+    path: Path | None = None
 
     @classmethod
     def of(cls, index: ZipIndex, *, key: str, etag: str | None) -> MaskIndex:
@@ -59,6 +62,7 @@ class MaskIndex:
                 ignored=int(note["ignored"]),
                 members=pl.scan_parquet(path, glob=False),
                 count=int(note["count"]),
+                path=path,
             )
         except (OSError, KeyError, ValueError, pl.exceptions.PolarsError):
             return None
@@ -80,5 +84,6 @@ class MaskIndex:
     def find(self, names: Sequence[str]) -> dict[str, Member]:
         """Find masks by their names; those that the zip does not have are left out."""
         wanted = pl.LazyFrame({"name": names}, schema={"name": pl.String})
-        found = self.members.join(wanted, on="name", how="semi").select(_COLUMNS).collect()
+        with unreadable(self.path or self.key):
+            found = self.members.join(wanted, on="name", how="semi").select(_COLUMNS).collect()
         return {row[0]: Member(*row) for row in found.iter_rows()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from oidkit.errors import DiskError
+from oidkit.errors import DiskError, IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FORMAT", "Rows", "Table", "disk_errors", "image_ids", "image_names"]
+__all__ = ["FORMAT", "Rows", "Table", "disk_errors", "image_ids", "image_names", "unreadable"]
 
 FORMAT = 1
 Rows = pl.DataFrame
@@ -49,12 +49,16 @@ class Table:
 
         Raises:
             OSError: there is none in the folder.
-            ValueError: there is something else in the folder, or a table of another format.
+            ValueError: there is something else in the folder, a table of another format, or one
+                of which a part is not as long as it was.
 
         """
         found: Any = json.loads((folder / "table.json").read_bytes())
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise ValueError(f"{folder} has another format")
+        sizes = [(folder / _part(number)).stat().st_size for number in range(found["parts"])]
+        if sizes != found["sizes"]:
+            raise ValueError(f"{folder} is damaged")
         return cls(
             folder=folder,
             name=found["name"],
@@ -85,13 +89,16 @@ class Table:
         """
         chosen = list(columns or self.columns)
         frames = [
-            pl.scan_parquet(self._part(part), glob=False).slice(first, count).select(chosen)
+            pl.scan_parquet(self.folder / _part(part), glob=False)
+            .slice(first, count)
+            .select(chosen)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
         if not frames:
             return pl.DataFrame(schema=dict.fromkeys(chosen, pl.String))
-        rows = pl.concat(pl.collect_all(frames))
+        with unreadable(self.folder):
+            rows = pl.concat(pl.collect_all(frames))
         return rows.sort("ImageID", maintain_order=True)
 
     def images_of(self, mid: str) -> NDArray[np.uint64]:
@@ -103,12 +110,25 @@ class Table:
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
         found = [pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))]
         for part in range(self.parts):
-            lazy = pl.scan_parquet(self._part(part), glob=False)
-            found.append(lazy.join(names.lazy(), on="ImageID", how="semi").collect())
+            lazy = pl.scan_parquet(self.folder / _part(part), glob=False)
+            with unreadable(self.folder):
+                found.append(lazy.join(names.lazy(), on="ImageID", how="semi").collect())
         return pl.concat(found).sort("ImageID", maintain_order=True)
 
-    def _part(self, number: int) -> Path:
-        return self.folder / f"part-{number:04d}.parquet"
+
+def _part(number: int) -> str:
+    return f"part-{number:04d}.parquet"
+
+
+@contextlib.contextmanager
+def unreadable(path: Path | str) -> Iterator[None]:
+    """Raise `IntegrityError`, which names *path*, where something in the cache cannot be read."""
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise IntegrityError(
+            f"{path} in the cache is damaged", remedy="remove it and run the same command again"
+        ) from error
 
 
 @contextlib.contextmanager

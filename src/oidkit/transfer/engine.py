@@ -43,6 +43,8 @@ _SETTLERS = 3
 _CHANGED = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 _WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _MOST_DAMAGED = 3
+# A silent source takes 20 s a try.
+_MOST_SLOW = 3
 _MOST_LOST = 24
 _MOST_UNSETTLED = 32
 _MOST_ERROR_BYTES = 64 * 1024
@@ -287,16 +289,23 @@ class Run:
         if ended.lasting:
             self._give_up(flight, error)
             return
-        if "slow" in (ended.error or "") or "timed out" in (ended.error or "").lower():
+        if ended.slow:
             self._pace.throttled(time.monotonic())
-        self._again(flight, error)
+        self._again(flight, error, most=_MOST_SLOW if ended.slow else None)
 
-    def _again(self, flight: _Flight, error: OidError, *, asked: float | None = None) -> None:
+    def _again(
+        self,
+        flight: _Flight,
+        error: OidError,
+        *,
+        asked: float | None = None,
+        most: int | None = None,
+    ) -> None:
         lasting = isinstance(error, (ChangedError, MalformedError))
         if lasting or not isinstance(error, (SourceError, IntegrityError)):
             self._give_up(flight, error)
             return
-        most = _MOST_DAMAGED if isinstance(error, IntegrityError) else None
+        most = _MOST_DAMAGED if isinstance(error, IntegrityError) else most
         pause = flight.backoff.next(asked, most=most)
         if pause is None:
             self._give_up(flight, error)

@@ -168,6 +168,8 @@ class MaskJob(_Body):
         return self._made
 
     def fail(self, error: OidError) -> Sequence[Record]:
+        if isinstance(error, UsageError):
+            raise error
         if isinstance(error, ChangedError):
             self._changed.add(self._span.key)
             return self._made

@@ -1,0 +1,291 @@
+"""The command `oid`: flags, exit codes and sentences, what it costs and how it ends."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import cli_runs
+from cli_runs import sentence
+from oidkit.cli import COMMANDS, main, parser_of
+
+if TYPE_CHECKING:
+    from oidkit.testing import MirrorServer
+
+COMMON = {"--source", "--cache", "--release", "--debug"}
+FLAGS = {
+    "classes": {"--tree", "--all", "--counts", "--json", "--csv"},
+    "download": {
+        *("--out", "--split", "--labels", "--limit", "--seed", "--layout", "--match"),
+        *("--classes-from", "--no-images", "--no-metadata", "--workers", "--dry-run"),
+        *("--json", "--quiet"),
+    },
+    "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
+    "fetch": {
+        *("--download_folder", "--download-folder", "--num_processes", "--num-processes"),
+        *("--json", "--quiet"),
+    },
+    "verify": {"--repair", "--json", "--quiet"},
+    "index info": {"--json"},
+    "index build": {"--split", "--labels", "--no-metadata", "--json", "--quiet"},
+    "demo": {"--out"},
+}
+HEAVY = ("polars", "numpy", "rich", "pycurl", "PIL", "asyncio", "filelock", "oidkit.api")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and devices as POSIX has them")
+
+
+own_settings = pytest.fixture(autouse=True)(cli_runs.own_settings)
+mirror = pytest.fixture(scope="session")(cli_runs.made_mirror)
+served = pytest.fixture(cli_runs.served_mirror)
+
+
+# -- parsers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_has_exactly_the_flags_of_the_contract(command: str) -> None:
+    """No flag is missing, and none is there that is not promised."""
+    flags = {flag for action in parser_of(command)._actions for flag in action.option_strings}
+    assert flags - {"-h", "--help"} == FLAGS[command] | COMMON
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_documents_every_flag(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` of a command exits with 0 and says something of each of its arguments."""
+    assert main([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: oid {command}")
+    for action in parser_of(command)._actions:
+        assert action.help
+        assert all(flag in text for flag in action.option_strings)
+
+
+def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`oid --help` lists the commands with a sentence each; `oid index --help` its own two."""
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name}" in text and about in text for name, about in COMMANDS.items())
+    assert main(["index", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "index info" in text
+    assert "download" not in text
+
+
+def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    """`oid --version` prints the version that is installed."""
+    try:
+        version = importlib.metadata.version("oidkit")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("oidkit is not installed, only on the path")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"oid {version}\n"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    """Neither the overview nor a command's help waits for the table engine and its like."""
+    program = (
+        "import sys; from oidkit.cli import main; code = main(sys.argv[1:]);"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_is_there_at_once() -> None:
+    """`oid --help` costs less than 100 ms more than the bare interpreter, best of five."""
+
+    def best(*arguments: str) -> float:
+        times = []
+        for _ in range(5):
+            begun = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    assert best("-m", "oidkit", "--help") - best("-c", "pass") < 0.1
+
+
+# -- wrong command lines ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("dowload", "oid: there is no command 'dowload', did you mean 'download'?; see"),
+        ("index", "oid index: name one of build, info; see: oid index --help"),
+        ("index buld", "there is no command 'buld', did you mean 'build'?"),
+        ("--cache x classes", "there is no flag --cache before the command; flags come after"),
+        ("download Dog --splt train", "oid download: unrecognized arguments: --splt train; see"),
+        ("download Dog --limit x", "argument --limit: 'x' is not a whole number; see: oid down"),
+        ("download Dog --lim 3", "unrecognized arguments: --lim 3"),
+        ("download Dog --out", "oid download: argument --out: expected one argument; see: oid"),
+        ("split --label Dog", "oid split: the following arguments are required: --subset, --in"),
+        ("download", "oid: no class was named; name one, as in: oid download Handgun"),
+        ("download Dog --split foo", "there is no split 'foo'; choose from train, validation"),
+        ("download Dog --labels bxs", "there is no label type 'bxs'; choose from boxes, masks"),
+        ("download Dog --labels ,", "--labels names no label type"),
+        ("download Dog --match some", "there is no match 'some'; choose from any, all"),
+        ("download Dog --layout tree", "there is no layout 'tree'; choose from class, flat"),
+        ("download Dog --limit -1", "a limit of -1 images makes no sense"),
+        ("download Dog --release v9", "there is no release 'v9' of Open Images; choose one of v4"),
+        ("download Dog --workers 0", "--workers has to be at least 1"),
+        ("download Dog --source none", "source 'none' does not exist"),
+        ("download --classes-from none", "cannot read none: No such file or directory; check"),
+        ("fetch none", "cannot read none"),
+        ("verify none", "none is no dataset of oidkit"),
+        ("split --label /m/0gxl3 --subset all --input x", "there is no split 'all'"),
+        ("split --label /m/0gxl3 --subset test --input x", "cannot read x"),
+        ("classes --tree --csv", "--tree and --csv do not go together; leave one of them out"),
+        ("classes --json --csv", "--json and --csv do not go together"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with the arguments: exit 2, one line on stderr that says it."""
+    assert main(line.split()) == 2
+    assert said in sentence(capsys)
+
+
+def test_no_command_shows_the_overview_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that forgot the command fails, and who typed `oid` sees what there is."""
+    assert main([]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "usage: oid COMMAND" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("Hangun", "unknown class 'Hangun', did you mean Handgun"),
+        ("/m/0gxl", "did you mean /m/0gxl3 (Handgun)?; list the classes with: oid classes"),
+    ],
+)
+def test_an_unknown_class_fetches_nothing(
+    mirror: Path, asked: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest class is named, and no folder is made."""
+    assert main(["download", "Handgun", asked, "--source", str(mirror), "--out", "here"]) == 2
+    assert said in sentence(capsys)
+    assert not Path("here").exists()
+
+
+# -- what ends a command ------------------------------------------------------------------------
+
+
+def test_an_unexpected_error_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bug shows its type and the way to its traceback, which only --debug prints."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("seven")
+
+    monkeypatch.setattr("oidkit.api.index.index_info", broken)
+    assert main(["index", "info"]) == 4
+    said = "oid: unexpected ZeroDivisionError: seven; run again with --debug to see where"
+    assert sentence(capsys) == said
+    assert main(["index", "info", "--debug"]) == 4
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith(f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device", "a.jpg"), 5, "cannot write a.jpg: no space left"),
+        (PermissionError(13, "Permission denied", "b"), 5, "cannot write b: permission denied"),
+        (FileNotFoundError(2, "No such file", "c"), 4, "unexpected FileNotFoundError"),
+        (KeyboardInterrupt(), 130, "interrupted; what was finished stays"),
+    ],
+)
+def test_errors_of_the_system_have_the_code_of_the_contract(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A full or forbidden disk is 5 wherever it comes from, Ctrl-C is 130."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("oidkit.api.index.index_info", broken)
+    assert main(["index", "info"]) == code
+    assert said in sentence(capsys)
+
+
+def test_an_error_cannot_steer_the_terminal(
+    mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Escape sequences and newlines of an argument are not passed on."""
+    assert main(["download", "a\x1b[2J\nb", "--source", str(mirror)]) == 2
+    assert "\x1b" not in sentence(capsys)
+
+
+def test_a_reader_that_has_gone_ends_the_command_quietly(mirror: Path) -> None:
+    """With nobody to read stdout the command ends as git does, without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "oidkit", "classes", "--source", str(mirror)],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_under_stdout_is_an_error(mirror: Path) -> None:
+    """Results that could not be written are not passed over in silence."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "oidkit", "classes", "--source", str(mirror)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 5
+    assert done.stderr.count(b"\n") == 1
+    assert b"standard output: no space left" in done.stderr
+
+
+@POSIX
+def test_ctrl_c_ends_a_download_with_130(served: MirrorServer) -> None:
+    """In the middle of the images: one sentence, no traceback, and the next run completes."""
+    line = ["download", "Handgun", "--source", served.url, "--out", "out", "--workers", "1"]
+    served.delay = 0.15
+    running = subprocess.Popen(
+        [sys.executable, "-m", "oidkit", *line], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while sum("open-images-dataset" in each.path for each in served.log) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert err.rstrip().splitlines()[-1].startswith("oid: ")
+    served.delay = 0
+    assert main([*line, "--quiet"]) == 0

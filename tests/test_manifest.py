@@ -1,0 +1,245 @@
+"""The manifest says what stands in a dataset, however the dataset came about."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oidkit.api import Settings, download
+from oidkit.disk import Record
+from oidkit.selection import Selection
+from oidkit.tables import Manifest
+from oidkit.testing import MirrorServer, ReleaseSpec, make_release
+from oracle import Asked, Mirror, differences, expected, tree_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLUMNS = ["path", "kind", "key", "status", "bytes", "check", "reason"]
+PERSON, HANDGUN = "/m/01g317", "/m/0gxl3"
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
+    """Make a small release of which some images are missing."""
+    spec = dataclasses.replace(ReleaseSpec.tiny(), releases=("v7",), seed=8, jpegs=0.8)
+    return Mirror(make_release(tmp_path_factory.mktemp("mirror"), spec).root)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the tables for all tests of this module."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def plain(mirror: Mirror, cache: Path) -> Settings:
+    """Read from the folder."""
+    return Settings(source=str(mirror.root), cache=cache)
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    """Read the manifest with the csv module."""
+    text = (out / ".oid/manifest.csv").read_text(encoding="utf-8")
+    header, *found = csv.reader(io.StringIO(text, newline=""))
+    assert header == COLUMNS
+    return [dict(zip(COLUMNS, row, strict=True)) for row in found]
+
+
+def records(folder: Path) -> list[Record]:
+    """Open a manifest and give all it knows."""
+    return list(Manifest(folder).records())
+
+
+# -- of a dataset -------------------------------------------------------------------------------
+
+
+def test_every_file_has_one_row_with_its_size_and_checksum(
+    mirror: Mirror, plain: Settings, tmp_path: Path
+) -> None:
+    """The rows are the files, in the order of paths, and the checks are those of their bytes."""
+    download((PERSON, HANDGUN), tmp_path, settings=plain)
+    want = expected(mirror, Asked((PERSON, HANDGUN)))
+    found = rows(tmp_path)
+    assert [row["path"] for row in found] == sorted(row["path"] for row in found)
+    there = {row["path"]: row for row in found if row["status"] == "ok"}
+    assert there.keys() == want.tree.keys()
+    assert len(there) + sum(row["status"] == "missing" for row in found) == len(found)
+    for path, data in want.tree.items():
+        row = there[path]
+        kind, _, value = row["check"].partition(":")
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        assert value == {"md5": md5, "crc32": f"{zlib.crc32(data):08x}"}[kind]
+        assert (int(row["bytes"]), row["reason"]) == (len(data), "")
+        kinds = {"images": "image", "masks": "mask"}
+        assert row["kind"] == kinds.get(path.split("/")[0], "annotations")
+
+
+def test_missing_images_have_a_row_for_each_of_their_places(
+    mirror: Mirror, plain: Settings, tmp_path: Path
+) -> None:
+    """A 404 is written down where the file would stand, with its key and the reason."""
+    download((PERSON, HANDGUN), tmp_path, settings=plain)
+    gone = [row for row in rows(tmp_path) if row["status"] == "missing"]
+    want = expected(mirror, Asked((PERSON, HANDGUN)))
+    assert {row["key"] for row in gone} == {
+        f"open-images-dataset/{each}.jpg" for each in want.missing
+    }
+    for row in gone:
+        assert "404" in row["reason"]
+        assert row["path"].startswith("images/")
+        assert (row["bytes"], row["check"]) == ("0", "")
+        assert not (tmp_path / row["path"]).exists()
+
+
+def test_the_same_dataset_has_the_same_manifest_however_it_came_about(
+    mirror: Mirror, plain: Settings, cache: Path, tmp_path: Path
+) -> None:
+    """At once, class by class, split by split or over HTTP: the manifest is the same bytes."""
+    both = (PERSON, HANDGUN)
+    download(both, tmp_path / "once", settings=plain)
+    for mid in both:
+        download(mid, tmp_path / "classes", settings=plain)
+    for split in ("test", "train", "validation"):
+        download(Selection(both, splits=(split,)), tmp_path / "splits", settings=plain)
+    download(Selection(both), tmp_path / "splits", settings=plain)
+    with MirrorServer(mirror.root) as server:
+        web = Settings(source=server.url, cache=cache, workers=7)
+        download(both, tmp_path / "web", settings=web)
+    want = (tmp_path / "once/.oid/manifest.csv").read_bytes()
+    for way in ("classes", "splits", "web"):
+        assert (tmp_path / way / ".oid/manifest.csv").read_bytes() == want, way
+        assert not (tmp_path / way / ".oid/journal.csv").exists()
+
+
+def test_a_lost_manifest_is_made_again_without_fetching_images(
+    mirror: Mirror, cache: Path, tmp_path: Path
+) -> None:
+    """Without its manifest a dataset is looked at: whole images stay, masks come once more."""
+    with MirrorServer(mirror.root) as server:
+        web = Settings(source=server.url, cache=cache)
+        first = download(PERSON, tmp_path, settings=web)
+        manifest = tmp_path / ".oid/manifest.csv"
+        kept = manifest.read_bytes()
+        for damage in (None, b"", b"no manifest\n", kept[: len(kept) // 2], bytes(100)):
+            manifest.unlink() if damage is None else manifest.write_bytes(damage)
+            server.reset()
+            again = download(PERSON, tmp_path, settings=web)
+            assert manifest.read_bytes() == kept
+            assert again.images.present == first.images.fetched
+            asked = [each for each in server.log if each.path.startswith("open-images-dataset/")]
+            assert len(asked) == first.images.missing
+    assert differences(tree_of(tmp_path), expected(mirror, Asked((PERSON,))).tree) == []
+
+
+# -- of its own ---------------------------------------------------------------------------------
+
+
+def record(at: int, **changed: object) -> Record:
+    """Make a record of a mask."""
+    plain = Record(f"masks/train/{at:04d}.png", "mask", "a.zip", "ok", at, f"crc32:{at:08x}")
+    return dataclasses.replace(plain, **changed)  # type: ignore[arg-type]
+
+
+def test_the_last_word_on_a_file_counts(tmp_path: Path) -> None:
+    """A later row for the same path replaces the earlier one, in a run and across runs."""
+    first = Manifest(tmp_path)
+    first.add(record(2, status="failed", reason="it was cut"))
+    first.add(record(1))
+    first.add(record(2))
+    first.close()
+    assert records(tmp_path) == [record(1), record(2)]
+    second = Manifest(tmp_path)
+    second.add(record(1, status="missing", bytes=0, check="", reason="gone"))
+    second.close()
+    assert [each.status for each in records(tmp_path)] == ["missing", "ok"]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 30])
+def test_the_journal_of_a_killed_run_counts_up_to_its_last_whole_row(
+    tmp_path: Path, cut: int
+) -> None:
+    """Rows that a killed run wrote are merged by the next one; a row cut in two is not."""
+    first = Manifest(tmp_path)
+    for at in range(5):
+        first.add(record(at))
+    first.close()
+    killed = Manifest(tmp_path)
+    for at in range(5, 10):
+        killed.add(record(at))
+    killed._file.flush()  # type: ignore[union-attr]
+    journal = tmp_path / "journal.csv"
+    data = journal.read_bytes()
+    killed._file.close()  # type: ignore[union-attr]
+    journal.write_bytes(data[: len(data) - cut])
+    whole = 5 + data[: len(data) - cut].count(b"\n")
+    assert records(tmp_path) == [record(at) for at in range(whole)]
+    assert not journal.exists()
+    assert records(tmp_path) == [record(at) for at in range(whole)]
+
+
+def test_a_manifest_is_asked_by_folder(tmp_path: Path) -> None:
+    """A folder's records are those of the files right in it, and folders are found by files."""
+    manifest = Manifest(tmp_path)
+    paths = ["images/train/a/1.jpg", "images/train/b/1.jpg", "images/train/2.jpg", "top.csv"]
+    paths += ["images/test/a/1.jpg", "images/trainer/1.jpg"]
+    for path in paths:
+        manifest.add(Record(path, "image", "k", "ok", 3, "md5:0"))
+    manifest.add(Record("images/train/c/1.jpg", "image", "k", "missing"))
+    manifest.merge()
+    assert list(manifest.sizes("images/train")) == ["2.jpg"]
+    assert list(manifest.sizes("")) == ["top.csv"]
+    assert list(manifest.sizes("images/train/a")) == ["1.jpg"]
+    assert manifest.sizes("images/validation") == {}
+    found = manifest.folders_of(["1.jpg"], below="images/train")
+    assert found == ["images/train/a", "images/train/b"]
+    assert manifest.folders_of(["2.jpg", "9.jpg"], below="images/train") == ["images/train"]
+    assert manifest.folders_of([], below="images/train") == []
+    manifest.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "../outside.png,mask,k,ok,1,,",
+        "masks/../../outside.png,mask,k,ok,1,,",
+        "/etc/passwd,mask,k,ok,1,,",
+        "C:\\x.png,mask,k,ok,1,,",
+        "masks/a.png,mask,k,splendid,1,,",
+        "masks/a.png,mask,k,ok,-1,,",
+        "masks/a.png,mask,k,ok",
+        "masks/a.png,mask,k,ok,1,,,,",
+    ],
+)
+def test_a_manifest_that_is_none_of_ours_counts_as_empty(tmp_path: Path, row: str) -> None:
+    """A path that leads out of the dataset, or a row that makes no sense, is never believed."""
+    text = ",".join(COLUMNS) + "\n" + "masks/train/1.png,mask,k,ok,1,,\n" + row + "\n"
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    manifest = Manifest(tmp_path)
+    assert manifest.damaged
+    assert list(manifest.records()) == []
+    manifest.close()
+
+
+_text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(reasons=st.lists(_text, max_size=8))
+def test_any_reason_survives(tmp_path_factory: pytest.TempPathFactory, reasons: list[str]) -> None:
+    """Whatever an error says, with commas, quotes or line ends, its row is read back as it was."""
+    folder = tmp_path_factory.mktemp("manifest")
+    wrong = [record(at, status="failed", reason=text) for at, text in enumerate(reasons)]
+    manifest = Manifest(folder)
+    for each in wrong:
+        manifest.add(each)
+    manifest.close()
+    assert records(folder) == wrong

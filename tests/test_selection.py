@@ -1,0 +1,176 @@
+"""Which images are chosen: laws that hold for every set of images and every limit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from oidkit.errors import UsageError
+from oidkit.selection import Choice, Match, Selection, choose, union
+
+Ids = NDArray[np.uint64]
+MIDS = ("/m/01g317", "/m/0gxl3", "/m/01_5g", "/g/11c3krnq6j")
+# Few different ids, so that classes share images, and both ends of what 16 hex digits can be.
+image_id = st.one_of(
+    st.integers(0, 40), st.integers(2**64 - 4, 2**64 - 1), st.integers(0, 2**64 - 1)
+)
+images = st.sets(image_id, max_size=30).map(lambda found: np.array(sorted(found), dtype=np.uint64))
+candidates = st.lists(images, min_size=1, max_size=4).map(
+    lambda found: dict(zip(MIDS, found, strict=False))
+)
+matches: st.SearchStrategy[Match] = st.sampled_from(["any", "all"])
+limits = st.integers(1, 35)
+seeds = st.integers(-5, 2**65)
+
+
+def sets(choice: Choice) -> dict[str, set[int]]:
+    """Give the images of each class as sets of plain numbers."""
+    return {mid: set(ids.tolist()) for mid, ids in choice.by_class.items()}
+
+
+def whole(having: dict[str, Ids], match: Match) -> dict[str, set[int]]:
+    """Work out with sets what is chosen without a limit."""
+    plain = {mid: set(ids.tolist()) for mid, ids in having.items()}
+    if match == "any":
+        return plain
+    return dict.fromkeys(plain, set.intersection(*plain.values()))
+
+
+@given(having=candidates, match=matches)
+def test_without_a_limit_any_is_each_set_and_all_is_what_they_share(
+    having: dict[str, Ids], match: Match
+) -> None:
+    """`any` keeps every image of each class, and `all` the intersection for each of them."""
+    choice = choose(having, match=match)
+    assert sets(choice) == whole(having, match)
+    assert choice.images.tolist() == sorted(set[int]().union(*whole(having, match).values()))
+
+
+@given(having=candidates, match=matches, limit=limits, seed=seeds)
+def test_a_limit_holds_for_each_class_and_takes_nothing_away_below_it(
+    having: dict[str, Ids], match: Match, limit: int, seed: int
+) -> None:
+    """Each class has min(N, its own) images, all of them its own, sorted and once each."""
+    choice = choose(having, match=match, limit=limit, seed=seed)
+    for mid, own in whole(having, match).items():
+        picked = choice.by_class[mid]
+        assert picked.dtype == np.uint64
+        assert set(picked.tolist()) <= own
+        assert len(picked) == min(limit, len(own))
+        assert picked.tolist() == sorted(set(picked.tolist()))
+    assert choice.images.tolist() == union(choice.by_class).tolist()
+
+
+@given(having=candidates, match=matches, limit=limits, more=limits, seed=seeds)
+def test_a_larger_limit_keeps_what_a_smaller_one_chose(
+    having: dict[str, Ids], match: Match, limit: int, more: int, seed: int
+) -> None:
+    """What a limit of N chose is a part of what a larger limit chooses, for every class."""
+    small = sets(choose(having, match=match, limit=limit, seed=seed))
+    large = sets(choose(having, match=match, limit=limit + more, seed=seed))
+    assert all(small[mid] <= large[mid] for mid in having)
+
+
+@given(having=candidates, match=matches, limit=limits, seed=seeds, data=st.data())
+def test_the_order_of_classes_decides_nothing(
+    having: dict[str, Ids], match: Match, limit: int, seed: int, data: st.DataObject
+) -> None:
+    """The same classes in another order get the same images each."""
+    order = data.draw(st.permutations(list(having)))
+    turned = {mid: having[mid] for mid in order}
+    one = choose(having, match=match, limit=limit, seed=seed)
+    two = choose(turned, match=match, limit=limit, seed=seed)
+    assert sets(one) == sets(two)
+    assert one.images.tolist() == two.images.tolist()
+
+
+@given(having=candidates, limit=limits, seed=seeds)
+def test_what_a_class_gets_does_not_depend_on_the_others(
+    having: dict[str, Ids], limit: int, seed: int
+) -> None:
+    """With `any`, a class asked for alone gets the images that it gets among others."""
+    together = sets(choose(having, limit=limit, seed=seed))
+    for mid, ids in having.items():
+        assert sets(choose({mid: ids}, limit=limit, seed=seed)) == {mid: together[mid]}
+
+
+def test_seeds_choose_differently_and_evenly() -> None:
+    """Over 400 seeds every one of 50 images is kept about as often as any other."""
+    ids = np.arange(50, dtype=np.uint64)
+    counts = np.zeros(50, dtype=np.int64)
+    for seed in range(400):
+        counts[choose({"/m/0gxl3": ids}, limit=10, seed=seed).images.astype(np.int64)] += 1
+    # 400 draws of 10 out of 50: 80 each, with a standard deviation of 8.
+    assert counts.sum() == 4_000
+    assert counts.min() > 80 - 5 * 8
+    assert counts.max() < 80 + 5 * 8
+
+
+def _splitmix(value: int) -> int:
+    """Mix a number as Steele et al. 2014 have it, in plain integers."""
+    value = (value + 0x9E3779B97F4A7C15) % 2**64
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
+    return value ^ (value >> 31)
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63])
+def test_the_choice_of_a_seed_is_the_same_for_ever(seed: int) -> None:
+    """A dataset made with a limit today is the one that it makes on any machine, in any version."""
+    ids = [int(f"{at:02x}" * 8, 16) for at in range(0, 256, 16)]
+    chosen = choose({"/m/0gxl3": np.array(ids, dtype=np.uint64)}, limit=4, seed=seed).images
+    first = sorted(ids, key=lambda number: _splitmix(number ^ _splitmix(seed)))[:4]
+    assert chosen.tolist() == sorted(first)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"splits": ("training",)}, "there is no split 'training'"),
+        ({"splits": ()}, "no split was named"),
+        ({"labels": ("box",)}, "there is no label type 'box'"),
+        ({"match": "some"}, "there is no match 'some'"),
+        ({"layout": "tree"}, "there is no layout 'tree'"),
+        ({"limit": 0}, "a limit of 0 images makes no sense"),
+        ({"limit": -1}, "a limit of -1 images makes no sense"),
+    ],
+)
+def test_a_wrong_value_is_named(wrong: dict[str, object], says: str) -> None:
+    """Each field refuses what it does not know, with a remedy."""
+    with pytest.raises(UsageError, match=says) as caught:
+        Selection(("Handgun",), **wrong)  # type: ignore[arg-type]
+    assert caught.value.remedy
+
+
+@given(
+    classes=st.lists(st.sampled_from(MIDS), unique=True).map(tuple),
+    match=matches,
+    limit=st.none() | limits,
+    seed=st.integers(),
+    flags=st.tuples(st.booleans(), st.booleans()),
+)
+def test_a_selection_survives_json(
+    classes: tuple[str, ...],
+    match: Match,
+    limit: int | None,
+    seed: int,
+    flags: tuple[bool, bool],
+) -> None:
+    """What is written into a dataset's description is read back as the same selection."""
+    before = Selection(
+        classes, match=match, limit=limit, seed=seed, images=flags[0], metadata=flags[1]
+    )
+    assert Selection.from_dict(json.loads(json.dumps(before.as_dict()))) == before
+
+
+def test_what_is_no_selection_is_refused() -> None:
+    """A description that lacks a field, or has one too many, is a usage error."""
+    plain = Selection(("Handgun",)).as_dict()
+    for broken in ({}, {**plain, "colour": "red"}, {**plain, "splits": None}):
+        with pytest.raises(UsageError):
+            Selection.from_dict(broken)
