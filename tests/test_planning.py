@@ -126,6 +126,14 @@ def test_neighbours_are_one_request() -> None:
     assert len(spans(far)) == 100
 
 
+def test_small_gaps_do_not_add_up_to_more_than_64_kib() -> None:
+    """A long row of members with 10 KB between each is cut where the gaps come to 64 KiB."""
+    row = [Member(f"{at}", at * 11_000, at * 11_000 + 1_000, 9, 9, 0, 0, 0) for at in range(100)]
+    found = spans(row)
+    assert max(span.length - 1_000 * len(span.members) for span in found) <= 64 << 10
+    assert len(found) == 15
+
+
 def test_a_plan_prints_what_its_parts_add_up_to() -> None:
     """The plan as plain values sums up all splits, and counts an image of two folders once."""
     both = {FOLDERS[0]: column({1, 2, 3}), FOLDERS[1]: column({3, 4})}

@@ -165,6 +165,18 @@ def test_one_class_larger_than_a_part_is_cut_by_image(tmp_path: Path, little: No
     same_rows(table, Sheet(HEADER.split(","), rows))
 
 
+def test_several_classes_come_in_the_order_of_images(
+    mirror: Mirror, tmp_path: Path, little: None
+) -> None:
+    """Rows of three classes together are sorted by image, each class once however often named."""
+    sheet = mirror.sheets["boxes", "test"]
+    table = made(tmp_path, BOXES, csv_file(mirror, "openimages/v5/test-annotations-bbox.csv"))
+    mids = ["/m/0gxl3", "/m/01g317", "/m/04yx4"]
+    found = [list(row) for row in table.rows_of([*mids, mids[0]]).iter_rows()]
+    assert [row[0] for row in found] == sorted(row[0] for row in found)
+    assert sorted(found) == sorted(sheet.having("LabelName", mids))
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_image_lists_are_found_by_image(
     mirror: Mirror, tmp_path: Path, little: None, split: catalog.Split

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv*, by default that of the process, and give its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     output.forgive_encodings()
+    if argv is None:
+        _let_a_polite_kill_interrupt()
     try:
         try:
             code = _run(arguments)
@@ -51,6 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each becomes an exit code
         return _explain(error, debug="--debug" in arguments)
     return code
+
+
+def _let_a_polite_kill_interrupt() -> None:
+    """Let SIGTERM end the command as Ctrl-C does, so that what is open is closed."""
+    import signal
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def parser_of(command: str) -> Parser:

@@ -209,6 +209,8 @@ class HttpTransfer:
     def _launch(self, flight: _Flight) -> None:
         curl = self._idle.pop() if self._idle else _handle()
         curl.setopt(pycurl.URL, flight.url)
+        if flight.url.startswith("https:") and (roots := _certificates()):
+            curl.setopt(pycurl.CAINFO, roots)
         if urlsplit(flight.url).hostname in _LOOPBACK:
             # A proxy that the environment names is on its way to the network, not to this machine.
             curl.setopt(pycurl.PROXY, "")
@@ -250,16 +252,19 @@ def _handle() -> pycurl.Curl:
     curl.setopt(pycurl.TCP_KEEPALIVE, 1)
     if sys.platform in ("win32", "darwin"):
         curl.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
-    elif roots := _certificates():
-        curl.setopt(pycurl.CAINFO, roots)
     return curl
 
 
 def _certificates() -> str | None:
-    """Find the machine's own list of trusted roots: the wheel's libcurl knows no path of it."""
+    """Find the machine's own list of trusted roots: the wheel's libcurl knows no path of it.
+
+    Windows and macOS keep theirs in a store that libcurl reads itself.
+    """
     for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         if path := os.environ.get(name):
             return path
+    if sys.platform in ("win32", "darwin"):
+        return None
     import ssl
 
     known = (ssl.get_default_verify_paths().cafile, *_CERTIFICATES)

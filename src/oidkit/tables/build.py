@@ -395,6 +395,8 @@ def _publish(made: Path, folder: Path) -> None:
     try:
         made.replace(folder)
     except OSError:
-        if not (folder / "table.json").exists():
+        try:
+            Table.load(folder)
+        except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(folder, ignore_errors=True)
             made.replace(folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from typing import TYPE_CHECKING, TextIO
 
 import polars as pl
@@ -24,7 +23,6 @@ __all__ = ["Manifest"]
 
 _COLUMNS = ("path", "kind", "key", "status", "bytes", "check", "reason")
 _SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
-_FLUSH_ROWS, _FLUSH_SECONDS = 256, 1.0
 
 
 class Manifest:
@@ -38,7 +36,6 @@ class Manifest:
         self._path = folder / "manifest.csv"
         self._journal = folder / "journal.csv"
         self._file: TextIO | None = None
-        self._unflushed, self._flushed = 0, 0.0
         self.damaged = False
         self._rows = self._load()
 
@@ -84,11 +81,8 @@ class Manifest:
         csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(
             str(getattr(record, name)) for name in _COLUMNS
         )
-        self._unflushed += 1
-        now = time.monotonic()
-        if self._unflushed >= _FLUSH_ROWS or now - self._flushed >= _FLUSH_SECONDS:
-            self._file.flush()
-            self._unflushed, self._flushed = 0, now
+        # At once: what a killed run did not write down would be fetched again.
+        self._file.flush()
 
     def merge(self) -> None:
         """Merge the journal into the manifest, so that it can be asked about it."""

@@ -89,9 +89,7 @@ class Table:
         """
         chosen = list(columns or self.columns)
         frames = [
-            pl.scan_parquet(self.folder / _part(part), glob=False)
-            .slice(first, count)
-            .select(chosen)
+            self._scan(part).slice(first, count).select(chosen)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
@@ -110,10 +108,15 @@ class Table:
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
         found = [pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))]
         for part in range(self.parts):
-            lazy = pl.scan_parquet(self.folder / _part(part), glob=False)
             with unreadable(self.folder):
-                found.append(lazy.join(names.lazy(), on="ImageID", how="semi").collect())
+                found.append(
+                    self._scan(part).join(names.lazy(), on="ImageID", how="semi").collect()
+                )
         return pl.concat(found).sort("ImageID", maintain_order=True)
+
+    def _scan(self, part: int) -> pl.LazyFrame:
+        # A folder's name may hold what would otherwise be a pattern.
+        return pl.scan_parquet(self.folder / _part(part), glob=False)
 
 
 def _part(number: int) -> str:

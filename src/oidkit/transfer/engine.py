@@ -404,9 +404,10 @@ def _interruptible() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stopped.set()
 
-    before = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {}
+    with contextlib.suppress(ValueError):  # an interpreter inside another program may refuse
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, on_signal)
     try:
         yield stopped
     finally:
