@@ -59,7 +59,7 @@ def _let_a_polite_kill_interrupt() -> None:
     """Let SIGTERM end the command as Ctrl-C does, so that what is open is closed."""
     import signal
 
-    def stop(number: int, frame: object) -> NoReturn:
+    def stop(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
