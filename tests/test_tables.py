@@ -25,7 +25,7 @@ from oidkit.errors import IntegrityError, MalformedError
 from oidkit.schema import BOXES, IMAGES, MASKS, Schema
 from oidkit.selection import Selection
 from oidkit.store import Checksums
-from oidkit.tables import Cache, Table, TableBuilder, build, image_ids, printed
+from oidkit.tables import Cache, Table, TableBuilder, build, image_ids, printed, sorting
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
 from oracle import SPLITS, Mirror, Row, Sheet, tree_of
 
@@ -53,7 +53,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make blocks, buckets and parts so small that a small file needs many of each."""
     monkeypatch.setattr(build, "BLOCK_BYTES", 9_000)
-    monkeypatch.setattr(build, "MOST_ROWS", 40)
+    monkeypatch.setattr(sorting, "MOST_ROWS", 40)
     monkeypatch.setattr(build, "BUCKETS", 5)
 
 

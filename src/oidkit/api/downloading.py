@@ -85,9 +85,10 @@ def download(
             summary = Summary(out=str(root), annotations=dict(planned.rows))
             work.describe(dataset)
             work.write(tables, dataset)
+            # Masks first: what is wrong with the zips is known before the long part begins.
+            carry_masks(session, dataset, planned.masks, summary=summary, indexes=indexes)
             if wanted.images:
                 carry_images(session, dataset, planned.images, summary=summary)
-            carry_masks(session, dataset, planned.masks, summary=summary, indexes=indexes)
         traffic = session.traffic
         summary.received_bytes, summary.requests = traffic.received, traffic.requests
         summary.seconds = time.monotonic() - begun

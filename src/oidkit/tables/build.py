@@ -21,26 +21,25 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import google_crc32c
-import polars as pl
 
 from oidkit.disk import write_atomically
 from oidkit.errors import IntegrityError, InterruptedRunError, MalformedError
 from oidkit.schema import Schema, header_of
 from oidkit.store import Checksums
 from oidkit.tables.blocks import Block, read_block, split_header
+from oidkit.tables.sorting import note_classes, sorted_spans
 from oidkit.tables.table import FORMAT, Table, disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import polars as pl
 
 __all__ = ["TableBuilder"]
 
 BLOCK_BYTES = 16 << 20
 ROW_GROUP = 32_768
 BUCKETS = 32
-# A bucket larger than this is cut further, so that sorting it stays within memory.
-MOST_ROWS = 300_000
 REJECT_SHARE = 0.01
 _LONGEST_LINE = 16 << 20
 _HEX = "0123456789abcdef"
@@ -284,14 +283,14 @@ class TableBuilder:
         parts = 0
         for bucket in range(len(self._state.bounds) + 1):
             pieces = sorted(self._work.glob(f"{bucket:03d}-*.arrow"))
-            for rows in _spans(pieces, self._schema.key):
+            for rows in sorted_spans(pieces, self._schema.key):
                 if self._cancelled:
                     raise InterruptedRunError("interrupted while a table was sorted")
                 rows.write_parquet(
                     target / f"part-{parts:04d}.parquet", row_group_size=ROW_GROUP, statistics=True
                 )
                 if "LabelName" in self._schema.key:
-                    _index(keys, rows, part=parts)
+                    note_classes(keys, rows, part=parts)
                 parts += 1
         rejects = sorted(self._work.glob("rejects-*.csv"))
         if rejects:
@@ -336,57 +335,6 @@ class TableBuilder:
             if number.isdigit() and int(number) >= state.blocks:
                 path.unlink()
         return state
-
-
-def _spans(pieces: Sequence[Path], key: tuple[str, ...]) -> Iterator[pl.DataFrame]:
-    """Give the rows of a bucket in the order of the key, in frames that fit into memory."""
-    if not pieces:
-        return
-    lazy = pl.scan_ipc(list(pieces), glob=False)
-    total = lazy.select(pl.len()).collect().item()
-    if total <= MOST_ROWS:
-        yield lazy.collect().sort(key, maintain_order=True)
-        return
-    counts = lazy.group_by(key[0]).len().collect().sort(key[0])
-    group: list[str] = []
-    rows = 0
-    for value, count in counts.iter_rows():
-        if group and rows + count > MOST_ROWS:
-            yield lazy.filter(pl.col(key[0]).is_in(group)).collect().sort(key, maintain_order=True)
-            group, rows = [], 0
-        if count <= MOST_ROWS or len(key) == 1:
-            group.append(value)
-            rows += count
-        else:
-            yield from _slices(lazy.filter(pl.col(key[0]) == value), key, count)
-    if group:
-        yield lazy.filter(pl.col(key[0]).is_in(group)).collect().sort(key, maintain_order=True)
-
-
-def _slices(lazy: pl.LazyFrame, key: tuple[str, ...], count: int) -> Iterator[pl.DataFrame]:
-    """Cut one large class by the first digits of its image ids, which are spread evenly."""
-    digits = 1 if count <= 8 * MOST_ROWS else 2
-    front = pl.col(key[1]).str.slice(0, digits)
-    wide = max(1, 16**digits * MOST_ROWS // count)
-    for low in range(0, 16**digits, wide):
-        values = [f"{v:0{digits}x}" for v in range(low, min(low + wide, 16**digits))]
-        rows = lazy.filter(front.is_in(values)).collect()
-        if rows.height:
-            yield rows.sort(key, maintain_order=True)
-
-
-def _index(labels: dict[str, list[list[int]]], rows: pl.DataFrame, *, part: int) -> None:
-    """Note where each class lies: part, first row, rows, images."""
-    found = (
-        rows.lazy()
-        .with_row_index("row")
-        .group_by("LabelName")
-        .agg(pl.col("row").min(), pl.len(), pl.col("ImageID").n_unique().alias("images"))
-        .sort("row")
-        .collect()
-    )
-    for label, row, count, images in found.iter_rows():
-        labels.setdefault(label, []).append([part, row, count, images])
 
 
 def _publish(made: Path, folder: Path) -> None:

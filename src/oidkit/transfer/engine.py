@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
-import signal
-import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from oidkit.errors import (
 )
 from oidkit.events import Failed, Fetched, Listener, Missing, Received, Retried
 from oidkit.store import Arrived, Ended, Reply, Request, Transfer
+from oidkit.transfer.interrupt import interruptible
 from oidkit.transfer.pace import Pace
 from oidkit.transfer.retry import GONE, THROTTLED, TRANSIENT, Backoff
 
@@ -149,7 +148,7 @@ class Run:
 
         """
         waiting = iter(jobs)
-        with _interruptible() as stopped, ThreadPoolExecutor(_SETTLERS) as self._pool:
+        with interruptible() as stopped, ThreadPoolExecutor(_SETTLERS) as self._pool:
             try:
                 while self._turn(waiting):
                     if stopped.is_set():
@@ -388,28 +387,3 @@ def _refuse_encoded(reply: Reply, name: str) -> None:
 
 def _disk(error: OSError, name: str) -> DiskError:
     return error if isinstance(error, DiskError) else DiskError.from_os(error, path=name)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and a polite kill into a flag; a second Ctrl-C ends the program at once."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def on_signal(number: int, frame: object) -> None:
-        del frame
-        if stopped.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stopped.set()
-
-    before = {}
-    with contextlib.suppress(ValueError):  # an interpreter inside another program may refuse
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, on_signal)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
