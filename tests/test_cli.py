@@ -143,7 +143,7 @@ def test_help_is_there_at_once() -> None:
         ("download Dog --layout tree", "there is no layout 'tree'; choose from class, flat"),
         ("download Dog --limit -1", "a limit of -1 images makes no sense"),
         ("download Dog --release v9", "there is no release 'v9' of Open Images; choose one of v4"),
-        ("download Dog --workers 0", "--workers has to be at least 1"),
+        ("download Dog --workers 0", "the number of workers has to be at least 1"),
         ("download Dog --source none", "source 'none' does not exist"),
         ("download --classes-from none", "cannot read none: No such file or directory; check"),
         ("fetch none", "cannot read none"),
