@@ -219,6 +219,9 @@ def open_dataset(
         raise DiskError(root / ".oid", because="it is a link", remedy="remove it")
     check_writable(root / ".oid")
     with locked(root / ".oid" / "lock", waiting=waiting):
+        if release is not None:
+            # The run that held the lock may have begun a dataset of another release here.
+            check_target(root, release=release)
         try:
             listing(root), listing(root / ".oid"), listing(root / "csv")
             dataset = Dataset(root, Manifest(root / ".oid"))

@@ -153,16 +153,24 @@ def carry_masks(
             session.cache.drop_masks(key)
         if attempt == 0:
             session.on_event(Warned(f"{', '.join(sorted(changed))} changed; it is read again"))
-        todo = {
-            key: (split, [n for n in names if not (dataset.root / _path(split, n)).is_file()])
-            for key, (split, names) in todo.items()
-            if key in changed
-        }
+        todo = _left(dataset, {key: todo[key] for key in changed})
         indexes = session.mask_indexes(todo)
     for key, (split, names) in todo.items():
         for name in names:
             reason = f"{key} changed on the source while it was read"
             _tell(session, record, Record(_path(split, name), "mask", key, "failed", reason=reason))
+
+
+def _left(
+    dataset: Dataset, todo: Mapping[str, tuple[catalog.Split, Sequence[str]]]
+) -> dict[str, tuple[catalog.Split, Sequence[str]]]:
+    """Leave out the masks that are there by now; a damaged file of one does not count."""
+    dataset.manifest.merge()
+    there = {split: dataset.masks_there(f"masks/{split}") for split, _ in todo.values()}
+    return {
+        key: (split, [name for name in names if name not in there[split]])
+        for key, (split, names) in todo.items()
+    }
 
 
 def _carry_zips(
@@ -178,6 +186,7 @@ def _carry_zips(
     todo, indexes = wanted
     count = sum(len(names) for _, names in todo.values())
     session.on_event(PhaseStarted("masks", count))
+    lost: list[Record] = []
 
     def jobs() -> Iterator[MaskJob]:
         for key, (split, names) in todo.items():
@@ -187,40 +196,42 @@ def _carry_zips(
                 for name in names:
                     _tell(session, record, _lost(_path(split, name), key, index))
             else:
-                members = _members(session, index, (split, names), record=record)
+                members, gone = _members(index, (split, names), record=record)
+                lost.extend(gone)
                 yield from _mask_jobs(dataset, index, members, changed=changed)
 
     session.run(record=record).carry_out(jobs())
+    for row in lost:
+        # What the directory did not have, a zip that was replaced meanwhile may have.
+        if row.key not in changed:
+            _tell(session, record, row)
     session.on_event(PhaseEnded("masks"))
 
 
 def _members(
-    session: Session,
-    index: MaskIndex,
-    wanted: tuple[catalog.Split, Sequence[str]],
-    *,
-    record: _Counting,
-) -> list[tuple[Member, str]]:
-    """Find the masks in the directory; those that are not in it are missing."""
+    index: MaskIndex, wanted: tuple[catalog.Split, Sequence[str]], *, record: _Counting
+) -> tuple[list[tuple[Member, str]], list[Record]]:
+    """Find the masks in the directory, and the records of those that cannot be had from it."""
     split, names = wanted
     found = index.find(names)
     members = []
+    lost = []
     for name in names:
         path = _path(split, name)
         member = found.get(name)
         if member is None:
             gone = MissingObjectError(f"{index.key} has no member {name}")
-            _tell(session, record, _lost(path, index.key, gone))
+            lost.append(_lost(path, index.key, gone))
             continue
         try:
             check_readable(member, where=f"{name} in {index.key}")
         except IntegrityError as error:
-            _tell(session, record, _lost(path, index.key, error))
+            lost.append(_lost(path, index.key, error))
             continue
         if record.adopts(path, index.key, member):
             continue
         members.append((member, path))
-    return members
+    return members, lost
 
 
 def _mask_jobs(

@@ -18,6 +18,9 @@ __all__ = ["Arrived", "Checksums", "Ended", "Reply", "Request", "Transfer", "rep
 
 # A server without ETags still says when an object changed; that then stands for its identity.
 _TIME = "modified "
+# A weak ETag never fits If-Match and is not allowed in If-Range (RFC 9110, 13.1.1 and 13.1.5). Who
+# asks for a range compares the ETag of the answer anyway.
+_WEAK = "W/"
 _MD5 = re.compile(r'"([0-9a-f]{32})"')
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
@@ -59,7 +62,7 @@ class Request:
         ):
             if value is not None and value.startswith(_TIME):
                 found[by_time] = value.removeprefix(_TIME)
-            elif value is not None:
+            elif value is not None and (name == "If-None-Match" or not value.startswith(_WEAK)):
                 found[name] = value
         return found
 
