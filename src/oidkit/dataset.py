@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +39,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Dataset", "Description", "check_target", "describe", "open_dataset", "save_description"]
+__all__ = [
+    "Dataset",
+    "Description",
+    "check_target",
+    "describe",
+    "open_dataset",
+    "read_dataset",
+    "save_description",
+]
 
 FORMAT = 1
 _OURS = {".oid", "images", "masks", "csv", "attribution.csv"}
 _IDS = "downloader_IDs_for_"
+_SPLIT_ROWS = re.compile(r"[a-z0-9_]+_annotations\.csv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,14 @@ class Dataset:
 
     root: Path
     manifest: Manifest
+    writable: bool = True
+
+    def put_aside(self, path: str) -> str:
+        """Rename a file of the dataset to a name that is free, and give that name."""
+        names = (f"{path}.old{number or ''}" for number in itertools.count())
+        free = next(name for name in names if not (self.root / name).exists())
+        (self.root / path).rename(self.root / free)
+        return free
 
     def write_annotations(self, path: str, data: bytes) -> None:
         """Write one of the files that go with the images, unless it stands there already."""
@@ -81,9 +100,10 @@ class Dataset:
         self.manifest.add(record)
 
     def read(self, path: str) -> bytes | None:
-        """Give a file of the dataset, or None."""
+        """Give a file of the dataset, or None; a link to elsewhere is no file of it."""
         try:
-            return (self.root / path).read_bytes()
+            place = self.root / path
+            return None if place.is_symlink() else place.read_bytes()
         except FileNotFoundError:
             return None
 
@@ -119,7 +139,7 @@ class Dataset:
         """
         known = self.manifest.sizes(folder)
         found = []
-        for name, size in listing(self.root / folder).items():
+        for name, size in listing(self.root / folder, sweep=self.writable).items():
             image_id = name.removesuffix(".jpg")
             if not name.endswith(".jpg") or not IMAGE_ID_PATTERN.fullmatch(image_id):
                 continue
@@ -138,10 +158,11 @@ class Dataset:
     def masks_there(self, folder: str) -> set[str]:
         """Give the masks that stand in a folder with the size that the manifest knows.
 
-        One that the manifest does not know is fetched again: its checksum lies in its zip.
+        One that the manifest does not know is looked at when its zip's directory is there: that
+        has its checksum.
         """
         known = self.manifest.sizes(folder)
-        found = listing(self.root / folder)
+        found = listing(self.root / folder, sweep=self.writable)
         return {name for name, size in found.items() if known.get(name) == size}
 
 
@@ -236,6 +257,13 @@ def open_dataset(
                 raise DiskError.from_os(error, path=root / ".oid") from error
 
 
+def read_dataset(root: Path) -> Dataset | None:
+    """Look at a dataset folder without writing anything into it; None where there is none."""
+    if not (root / ".oid").is_dir():
+        return None
+    return Dataset(root, Manifest(root / ".oid", writable=False), writable=False)
+
+
 def save_description(root: Path, description: Description) -> None:
     """Write down the release and the selections."""
     plain = {
@@ -255,6 +283,9 @@ def save_description(root: Path, description: Description) -> None:
 def _foreign(root: Path) -> str | None:
     """Name something in the folder that is not of our layout."""
     for entry in sorted(root.iterdir()):
-        if entry.name not in _OURS and not entry.name.startswith((_IDS, ".oid")):
+        # Hidden files are those of version control and file browsers.
+        if entry.name in _OURS or entry.name.startswith((_IDS, ".")):
+            continue
+        if not _SPLIT_ROWS.fullmatch(entry.name):
             return entry.name
     return None

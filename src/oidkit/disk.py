@@ -104,17 +104,18 @@ def link(present: Path, wanted: Path) -> None:
         raise
 
 
-def listing(folder: Path) -> dict[str, int]:
+def listing(folder: Path, *, sweep: bool = True) -> dict[str, int]:
     """Give the name and size of each file in a folder, and sweep what killed runs left there.
 
-    The caller holds the lock of the dataset, so no temporary file is anybody's.
+    Who lets it *sweep* holds the lock of the dataset, so that no temporary file is anybody's.
     """
     found: dict[str, int] = {}
     nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
     with nothing, os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(TEMPORARY):
-                Path(entry.path).unlink(missing_ok=True)
+                if sweep:
+                    Path(entry.path).unlink(missing_ok=True)
             elif entry.is_file(follow_symlinks=False):
                 found[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from oidkit.tables import MaskIndex
     from oidkit.zipindex import Member
 
-__all__ = ["carry_images", "carry_masks", "zips_of"]
+__all__ = ["carry_images", "carry_masks", "masks_by_zip", "zips_of"]
 
 _LINKS_AT_ONCE = 10_000
 
@@ -122,6 +122,13 @@ def zips_of(plans: Sequence[MaskPlan]) -> dict[str, tuple[catalog.Split, Sequenc
     }
 
 
+def masks_by_zip(
+    zips: Mapping[str, tuple[catalog.Split, Sequence[str]]],
+) -> dict[str, Sequence[str]]:
+    """Leave out the splits of `zips_of`."""
+    return {key: names for key, (_, names) in zips.items()}
+
+
 def carry_masks(
     session: Session,
     dataset: Dataset,
@@ -142,7 +149,7 @@ def carry_masks(
     if not todo:
         return
     if indexes is None:
-        indexes = session.mask_indexes(todo)
+        indexes = session.mask_indexes(masks_by_zip(todo))
     record = _Counting(dataset, summary)
     for attempt in range(2):
         changed: set[str] = set()
@@ -154,7 +161,7 @@ def carry_masks(
         if attempt == 0:
             session.on_event(Warned(f"{', '.join(sorted(changed))} changed; it is read again"))
         todo = _left(dataset, {key: todo[key] for key in changed})
-        indexes = session.mask_indexes(todo)
+        indexes = session.mask_indexes(masks_by_zip(todo))
     for key, (split, names) in todo.items():
         for name in names:
             reason = f"{key} changed on the source while it was read"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.api.carry import carry_images, carry_masks, zips_of
+from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
@@ -22,11 +22,12 @@ from oidkit.dataset import (
     check_target,
     describe,
     open_dataset,
+    read_dataset,
     save_description,
 )
 from oidkit.disk import check_place
 from oidkit.errors import UsageError
-from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
+from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Warned, ignore
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
 from oidkit.schema import ATTRIBUTION, BOXES, IMAGES, MASKS, Schema
 from oidkit.selection import Choice, Selection, choose
@@ -81,7 +82,7 @@ def download(
             tables = work.tables()
             planned = work.plan(tables, dataset)
             # A source that refuses ranges is found out here, before anything is written.
-            indexes = session.mask_indexes(zips_of(planned.masks))
+            indexes = session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
             summary = Summary(out=str(root), annotations=dict(planned.rows))
             work.describe(dataset)
             work.write(tables, dataset)
@@ -117,10 +118,7 @@ def plan(
         check_target(root, release=release)
         work = _Work(session, wanted, session.resolve(wanted.classes))
         tables = work.tables()
-        if not (root / ".oid").is_dir():
-            return work.plan(tables, None)
-        with open_dataset(root, release=release, waiting=work.waiting) as dataset:
-            return work.plan(tables, dataset)
+        return work.plan(tables, read_dataset(root))
 
 
 def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
@@ -155,7 +153,12 @@ def _checked(wanted: Selection, release: Release) -> Selection:
                 f"label type '{label}' cannot be downloaded by this version",
                 remedy=f"choose from {', '.join(_SCHEMAS)}",
             )
-    return dataclasses.replace(wanted, labels=labels)
+    # Each once and in one order, however they were asked for.
+    return dataclasses.replace(
+        wanted,
+        labels=tuple(label for label in catalog.LABELS if label in labels),
+        splits=tuple(split for split in catalog.SPLITS if split in wanted.splits),
+    )
 
 
 @dataclass(slots=True)
@@ -329,12 +332,20 @@ class _Work:
     def _write_images(self, tables: Mapping[str, Table], dataset: Dataset, split: Split) -> Rows:
         release = self.session.settings.release_name
         table = tables[catalog.image_list(release, split).key]
-        rows = table.rows_by_image(self.choices[split].images)
+        chosen = self.choices[split].images
+        rows = table.rows_by_image(chosen)
+        if lacking := len(chosen) - rows.height:
+            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are not in {table.name}"
+            self.session.on_event(Warned(f"{text}: their licence and author are not known"))
         self._add_rows(dataset, f"csv/images_{split}.csv", rows)
         return rows
 
     def _add_rows(self, dataset: Dataset, path: str, rows: Rows) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
-        if (earlier := dataset.read(path)) is not None:
-            rows = with_earlier(rows, earlier)
-        dataset.write_annotations(path, printed(rows))
+        earlier = dataset.read(path)
+        joint = rows if earlier is None else with_earlier(rows, earlier)
+        if joint is None:
+            aside = dataset.put_aside(path)
+            self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))
+            joint = rows
+        dataset.write_annotations(path, printed(joint))

@@ -105,7 +105,7 @@ def index_build(
         session.tables(needed)
         if "masks" in wanted:
             zips = [file.key for split in splits for file in catalog.mask_zips(split)]
-            for found in session.mask_indexes(zips).values():
+            for found in session.mask_indexes(dict.fromkeys(zips, ())).values():
                 if isinstance(found, OidError):
                     raise found
         root = session.cache.root

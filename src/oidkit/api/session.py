@@ -206,6 +206,18 @@ class Session:
         classes = self.class_list(asked)
         return list({found.mid: found for found in map(classes.resolve, asked)}.values())
 
+    def every_class(self) -> ClassList | None:
+        """Give the classes of image labels, or None where the release or the source has no list."""
+        file = catalog.all_classes_file(self.settings.release_name)
+        content = self.files([file]).get(file.key) if file is not None else None
+        if file is None or content is None:
+            return None
+        return ClassList.build(parse_class_file(content, name=file.key))
+
+    def knows_classes(self) -> bool:
+        """Tell whether the release's class list is in the cache."""
+        return self._kept.get(catalog.class_file(self.settings.release_name).key) is not None
+
     def hierarchy(self) -> Hierarchy:
         """Give the hierarchy of the boxable classes."""
         file = catalog.hierarchy_file()
@@ -239,8 +251,7 @@ class Session:
         for file, schema in sorted(dict(wanted).items(), key=lambda pair: pair[0].key):
             known = self.cache.table(file.key)
             if known is None or not (official and file.md5):
-                lock = self.cache.lock_file(file.key)
-                locks.enter_context(locked(lock, waiting=self._waiting(file.key)))
+                self._lock(file.key, locks, there=known is not None)
                 known = self.cache.table(file.key)
             if known is not None:
                 found[file.key] = known
@@ -251,6 +262,7 @@ class Session:
             etag = known.etag if known else None
             jobs.append(TableJob(file, builder, etag=etag, official=official))
         if not jobs:
+            self._tell_rejects(found.values())
             return found
         fresh = len(jobs) - sum(job.name in found for job in jobs)
         self.on_event(PhaseStarted("tables", fresh) if fresh else Noted("checking the tables"))
@@ -259,7 +271,23 @@ class Session:
             self._keep_table(job, found)
         if fresh:
             self.on_event(PhaseEnded("tables"))
+        self._tell_rejects(found.values())
         return found
+
+    def _lock(self, key: str, locks: contextlib.ExitStack, *, there: bool) -> None:
+        """Keep other runs off a table; a cache that cannot be written needs no lock to be read."""
+        try:
+            lock = locked(self.cache.lock_file(key), waiting=self._waiting(key))
+            locks.enter_context(lock)
+        except DiskError:
+            if not there:
+                raise
+
+    def _tell_rejects(self, tables: Iterable[Table]) -> None:
+        """Tell every run that uses a table which rows of its file are not in it."""
+        for table in tables:
+            if table.rejects:
+                self.on_event(Rejected(table.name, table.rejects, str(table.rejects_file)))
 
     def _keep_table(self, job: TableJob, found: dict[str, Table]) -> None:
         if isinstance(job.error, MissingObjectError):
@@ -271,8 +299,6 @@ class Session:
             found[job.name] = table
             self.cache.drop_older(job.name, table)
             self.on_event(Noted(f"table of {job.name}: {table.rows:,} rows"))
-            if table.rejects:
-                self.on_event(Rejected(job.name, table.rejects, str(table.rejects_file)))
 
     def _waiting(self, what: str) -> object:
         def tell() -> None:
@@ -282,8 +308,11 @@ class Session:
 
     # -- mask indexes ---------------------------------------------------------------------------
 
-    def mask_indexes(self, keys: Iterable[str]) -> dict[str, MaskIndex | OidError]:
+    def mask_indexes(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, MaskIndex | OidError]:
         """Give the directory of each mask zip, or the error that says why it cannot be had.
+
+        *wanted* names the masks that are looked for in each. A directory in the cache that lacks
+        one of them is read again if the zip has changed since.
 
         Raises:
             UsageError: the source refuses byte ranges.
@@ -293,11 +322,14 @@ class Session:
 
         found: dict[str, MaskIndex | OidError] = {}
         jobs = []
-        for key in keys:
-            if (index := self.cache.masks(key)) is not None:
+        for key, names in wanted.items():
+            index = self.cache.masks(key)
+            if index is not None:
                 found[key] = index
-            else:
-                jobs.append(DirectoryJob(key, partial(self._keep_masks, key, found)))
+                if len(index.find(names)) == len(set(names)):
+                    continue
+            keep = partial(self._keep_masks, key, found)
+            jobs.append(DirectoryJob(key, keep, known=index.etag if index else None))
         if jobs:
             self.on_event(PhaseStarted("mask directories", len(jobs)))
             self.run(most=4).carry_out(jobs)

@@ -14,7 +14,7 @@ from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.disk import TEMPORARY
-from oidkit.errors import DiskError, UsageError
+from oidkit.errors import DiskError, OidError, UnknownClassError, UsageError
 from oidkit.taxonomy import MID_PATTERN, mid_stem
 
 if TYPE_CHECKING:
@@ -86,7 +86,11 @@ def split(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with source, contextlib.ExitStack() as stack:
-            return _cut(source, targets, subset=subset, force=force, stack=stack)
+            found, fresh = _cut(source, targets, subset=subset, stack=stack)
+            empty = [result.mid for result in found if not result.rows]
+            _refuse_unknown(empty, settings or Settings())
+            _publish(fresh, force=force)
+            return found
     except OSError as error:
         raise (
             error
@@ -103,11 +107,42 @@ def _check_subset(subset: str) -> None:
 
 
 def _mids(asked: Sequence[str], settings: Settings) -> list[str]:
-    """Resolve names; a MID needs no class list, as the CSV decides whether it is there."""
-    if all(MID_PATTERN.fullmatch(label) for label in asked):
-        return list(dict.fromkeys(asked))
+    """Resolve the names; a MID stands for itself, as the CSV decides whether it is there."""
     with Session(settings) as session:
-        return [found.mid for found in session.resolve(asked)]
+        mids = [
+            label if MID_PATTERN.fullmatch(label) else _named(session, label) for label in asked
+        ]
+    return list(dict.fromkeys(mids))
+
+
+def _named(session: Session, label: str) -> str:
+    """Find a class by its name, among those of image labels as well."""
+    try:
+        return session.resolve([label])[0].mid
+    except UnknownClassError:
+        every = session.every_class()
+        if every is None:
+            raise
+        return every.resolve(label).mid
+
+
+def _refuse_unknown(empty: Sequence[str], settings: Settings) -> None:
+    """Refuse a MID of which the CSV has no row and which no class has, such as one cut short.
+
+    Where the class list cannot be had without the network, nobody is asked.
+    """
+    if not empty:
+        return
+    with Session(settings) as session:
+        if session.source.official and not session.knows_classes():
+            return
+        try:
+            known, every = session.class_list(), session.every_class()
+        except OidError:
+            return
+        for mid in empty:
+            if every is None or mid not in every.by_mid:
+                known.resolve(mid)
 
 
 def _cut(
@@ -115,9 +150,9 @@ def _cut(
     targets: dict[str, tuple[Path, Path]],
     *,
     subset: str,
-    force: bool,
     stack: contextlib.ExitStack,
-) -> list[SplitResult]:
+) -> tuple[list[SplitResult], dict[Path, Path]]:
+    """Write the files of every class under temporary names, which the stack removes again."""
     name = getattr(source, "name", "the CSV")
     header = source.readline()
     columns = next(csv.reader([header.decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
@@ -152,11 +187,11 @@ def _cut(
     for sink in sinks.values():
         sink.ids.close()
         sink.rows.close()
-    _publish(fresh, force=force)
-    return [
+    found = [
         SplitResult(sink.mid, sink.count, len(sink.seen), *targets[sink.mid])
         for sink in sinks.values()
     ]
+    return found, fresh
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:

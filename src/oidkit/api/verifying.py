@@ -17,7 +17,7 @@ from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
 from oidkit.catalog import SPLITS
-from oidkit.dataset import Dataset, Description, describe, open_dataset
+from oidkit.dataset import Dataset, Description, describe, open_dataset, read_dataset
 from oidkit.disk import TEMPORARY, Record, digest
 from oidkit.errors import (
     DiskError,
@@ -80,7 +80,8 @@ def verify(
     """Check every file of the manifest by its size and checksum.
 
     With *repair*, damaged and absent files are fetched again, from the source that the dataset
-    came from unless the settings name another.
+    came from unless the settings name another. Without it nothing is written, so a dataset that
+    may only be read can be checked.
 
     Raises:
         UsageError: there is no dataset in the folder.
@@ -89,23 +90,26 @@ def verify(
     """
     folder = Path(root)
     description = describe(folder)
-    if not (folder / ".oid").is_dir():
-        raise UsageError(
-            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
-        )
     release = description.release if description else None
 
     def waiting() -> None:
         on_event(Noted("waiting for another run that writes into the same folder"))
 
+    present = read_dataset(folder)
+    if present is None:
+        raise UsageError(
+            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
+        )
+    if present.manifest.damaged:
+        raise IntegrityError(
+            f"{folder}/.oid/manifest.csv is not there or cannot be read",
+            remedy="remove it and run the same download again: what is whole is kept",
+        )
+    if not repair:
+        return _check(present, on_event)[0]
     with open_dataset(folder, release=release, waiting=waiting) as dataset:
-        if dataset.manifest.damaged:
-            raise IntegrityError(
-                f"{folder}/.oid/manifest.csv cannot be read",
-                remedy="remove it and run the same download again: what is whole is kept",
-            )
         report, wrong = _check(dataset, on_event)
-        if repair and wrong:
+        if wrong:
             wanted = _settings(settings or Settings(), description)
             with Session(wanted, on_event) as session:
                 _repair(session, dataset, wrong, description=description)
@@ -175,8 +179,11 @@ def _files(root: Path) -> Iterator[str]:
     places = [root / name for name in ("images", "masks", "csv")]
     for place in places:
         for path in place.rglob("*"):
-            if path.is_file() and not path.name.startswith(TEMPORARY):
-                yield path.relative_to(root).as_posix()
+            inside = path.relative_to(root)
+            # A list that was fetched into one of the folders has records of its own.
+            ours = ".oid" in inside.parts or path.name.startswith(TEMPORARY)
+            if path.is_file() and not ours:
+                yield inside.as_posix()
 
 
 def _repair(

@@ -112,7 +112,7 @@ def _folder(path: Path, text: str) -> Source:
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
         raise UsageError(f"source '{text}' {what}", remedy="give --source the root of a mirror")
-    return Source(text, folder=path.resolve())
+    return Source(str(path.resolve()), folder=path.resolve())
 
 
 def _bucket_path(text: str) -> str:

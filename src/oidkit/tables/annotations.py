@@ -29,11 +29,11 @@ def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
     return rows.join(names, on="ImageID", how="semi", maintain_order="left")
 
 
-def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
+def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame | None:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
 
     For an image of both selections the one that has more rows of it counts, so that nothing that
-    was asked for is lost. What cannot be read as a file of these columns counts as empty.
+    was asked for is lost. What is no file of these columns gives None.
     """
     try:
         before = pl.read_csv(
@@ -44,9 +44,11 @@ def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
             missing_columns="raise",
         )
     except pl.exceptions.PolarsError:
-        return rows
+        return None
     head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
-    if head.split(",") != rows.columns or not before.height:
+    if head.split(",") != rows.columns:
+        return None
+    if not before.height:
         return rows
     counts = (
         before.group_by("ImageID")

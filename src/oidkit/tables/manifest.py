@@ -28,11 +28,12 @@ _SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
 class Manifest:
     """The manifest of the dataset whose records lie in *folder* (``.oid``).
 
-    `damaged` tells that the file was not one of ours: it counts as empty, and what stands on the
-    disk is looked at instead.
+    `damaged` tells that the file was not one of ours, or was not there at all: it counts as empty,
+    and what stands on the disk is looked at instead. One that is not *writable* changes nothing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+        self._writable = writable
         self._path = folder / "manifest.csv"
         self._journal = folder / "journal.csv"
         self._file: TextIO | None = None
@@ -75,6 +76,8 @@ class Manifest:
 
     def add(self, record: Record) -> None:
         """Write a row to the journal."""
+        if not self._writable:
+            return
         if self._file is None:
             self._file = self._journal.open("a", encoding="utf-8", newline="")
         # Not only what csv thinks necessary: Python 3.11 does not for a lone CR, which ends a line.
@@ -97,6 +100,7 @@ class Manifest:
 
     def _load(self) -> pl.DataFrame:
         self._rows = pl.DataFrame(schema=_SCHEMA)
+        self.damaged = not self._journal.exists()
         if self._path.exists():
             rows = _parsed(self._path.read_bytes())
             self.damaged = rows is None
@@ -106,7 +110,7 @@ class Manifest:
 
     def _merge(self) -> None:
         if not self._journal.exists():
-            if not self._path.exists():
+            if self._writable and not self._path.exists():
                 write_atomically(self._path, _printed(self._rows))
             return
         whole, _, _cut = self._journal.read_bytes().rpartition(b"\n")
@@ -115,6 +119,8 @@ class Manifest:
         if fresh is not None and fresh.height:
             both = pl.concat([self._rows, fresh])
             self._rows = both.unique("path", keep="last").sort("path")
+        if not self._writable:
+            return
         write_atomically(self._path, _printed(self._rows))
         self._journal.unlink()
 

@@ -82,7 +82,9 @@ class ImageJob(_Body):
         body = self._body()
         md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
         if self._reply.md5 is not None:
-            fault = None if md5 == self._reply.md5 else "it does not match its MD5"
+            fault = (
+                None if md5 == self._reply.md5 else f"it does not match its MD5 {self._reply.md5}"
+            )
         else:
             fault = jpeg_fault(body)
         if fault:
@@ -194,12 +196,20 @@ class ZipSpan:
 class DirectoryJob(_Body):
     """The directory of a mask zip, read from its end in as few ranges as it takes.
 
-    *keep* is given the index and the ETag of the zip, on another thread.
+    *keep* is given the index and the ETag of the zip, on another thread; it is not called for the
+    very zip that has the ETag *known*.
     """
 
-    def __init__(self, key: str, keep: Callable[[ZipIndex, str | None], None]) -> None:
+    def __init__(
+        self,
+        key: str,
+        keep: Callable[[ZipIndex, str | None], None],
+        *,
+        known: str | None = None,
+    ) -> None:
         super().__init__(key)
-        self._keep = keep
+        self._keep, self._known = keep, known
+        self._unchanged = False
         self.etag: str | None = None
         self.total = 0
         self.error: OidError | None = None
@@ -212,12 +222,15 @@ class DirectoryJob(_Body):
             return None
         if need.suffix is not None:
             self._asked = need.suffix
-            return Request(self.name, suffix=need.suffix)
+            return Request(self.name, suffix=need.suffix, if_none_match=self._known)
         start, stop = need.start or 0, need.stop or 0
         self._asked = stop - start
         return Request(self.name, start=start, stop=stop, if_match=self.etag)
 
     def begin(self, reply: Reply) -> None:
+        if reply.status == HTTPStatus.NOT_MODIFIED:
+            self._unchanged = True
+            return
         if reply.status == HTTPStatus.OK and reply.total is not None and reply.total <= self._asked:
             # Some servers answer a range that holds the whole object with the whole object.
             super().begin(reply)
@@ -231,6 +244,8 @@ class DirectoryJob(_Body):
         self.etag, self.total = reply.etag, reply.total or 0
 
     def settle(self) -> Sequence[Record] | None:
+        if self._unchanged:
+            return ()
         try:
             if self._reader.need() is not None:
                 self._reader.feed(self._body(), start=self._reply.start, total=self.total)
@@ -245,7 +260,7 @@ class DirectoryJob(_Body):
         return ()
 
     def told(self) -> Fetched:
-        """Tell of a directory that has been read."""
+        """Tell of a directory that has been read, or need not be."""
         return Fetched(self.name, self.total)
 
     def fail(self, error: OidError) -> Sequence[Record]:
