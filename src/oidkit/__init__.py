@@ -16,14 +16,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from oidkit.api.downloading import download, plan
-    from oidkit.api.fetchlist import fetch
-    from oidkit.api.index import IndexEntry, index_build, index_info
-    from oidkit.api.listing import ClassRow, class_tree, classes
-    from oidkit.api.settings import Settings
-    from oidkit.api.splitting import SplitResult, split
-    from oidkit.api.summary import Count, Summary
-    from oidkit.api.verifying import Report, verify
+    from oidkit.api import (
+        ClassRow,
+        Count,
+        IndexEntry,
+        Report,
+        Settings,
+        SplitResult,
+        Summary,
+        class_tree,
+        classes,
+        download,
+        fetch,
+        index_build,
+        index_info,
+        plan,
+        split,
+        verify,
+    )
     from oidkit.demonstration import demo
     from oidkit.errors import OidError
     from oidkit.planning import Plan
@@ -52,27 +62,12 @@ __all__ = [
     "verify",
 ]
 
+# Where the public names are that `oidkit.api` does not have.
 _PLACES = {
-    "ClassRow": "oidkit.api.listing",
-    "Count": "oidkit.api.summary",
-    "IndexEntry": "oidkit.api.index",
     "OidError": "oidkit.errors",
     "Plan": "oidkit.planning",
-    "Report": "oidkit.api.verifying",
     "Selection": "oidkit.selection",
-    "Settings": "oidkit.api.settings",
-    "SplitResult": "oidkit.api.splitting",
-    "Summary": "oidkit.api.summary",
-    "class_tree": "oidkit.api.listing",
-    "classes": "oidkit.api.listing",
     "demo": "oidkit.demonstration",
-    "download": "oidkit.api.downloading",
-    "fetch": "oidkit.api.fetchlist",
-    "index_build": "oidkit.api.index",
-    "index_info": "oidkit.api.index",
-    "plan": "oidkit.api.downloading",
-    "split": "oidkit.api.splitting",
-    "verify": "oidkit.api.verifying",
 }
 
 
@@ -81,8 +76,8 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("oidkit")
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
+    if name in __all__:
+        return getattr(import_module(_PLACES.get(name, "oidkit.api")), name)
     raise AttributeError(f"module 'oidkit' has no attribute '{name}'")
 
 
