@@ -199,6 +199,19 @@ class Asked:
     layout: str = "class"
     images: bool = True
     metadata: bool = True
+    flags: tuple[tuple[str, str], ...] = ()
+    """Columns of boxes, and the published text that a row has to have."""
+    min_area: float = 0.0
+
+    def keeps(self, label: str, sheet: Sheet, row: Row) -> bool:
+        """Say whether a row counts: by its flags if it is a box, and by the area of its box."""
+        if label == "boxes" and any(row[sheet.column(name)] != text for name, text in self.flags):
+            return False
+        front = "Box" if label == "masks" else ""
+        x_min, x_max, y_min, y_max = (
+            float(row[sheet.column(f"{front}{side}")]) for side in ("XMin", "XMax", "YMin", "YMax")
+        )
+        return (x_max - x_min) * (y_max - y_min) >= self.min_area
 
     def chosen(self, mirror: Mirror, split: str) -> dict[str, set[str]]:
         """Give the images of each class (by MID) in a split, without any limit."""
@@ -208,7 +221,8 @@ class Asked:
             for label in self.labels:
                 sheet = mirror.sheets[label, split]
                 at = sheet.column("ImageID")
-                found[mid] |= {row[at] for row in sheet.having("LabelName", [mid])}
+                rows = sheet.having("LabelName", [mid])
+                found[mid] |= {row[at] for row in rows if self.keeps(label, sheet, row)}
         if self.match == "all":
             common = set.intersection(*found.values())
             return dict.fromkeys(found, common)
@@ -257,7 +271,8 @@ def expected(
             lines = "".join(f"{split}/{each}\n" for each in sorted(ids))
             tree[f"downloader_IDs_for_{stem(mid)}_{split}.txt"] = lines.encode()
             for label in asked.labels:
-                sheet, kept = _rows(mirror, label, split, mid, images)
+                sheet = mirror.sheets[label, split]
+                kept = _rows(asked, sheet, label, sheet.having("LabelName", [mid]), images)
                 tree[f"csv/{stem(mid)}_{split}_{label}.csv"] = printed(sheet.columns, kept)
                 rows[label] += len(kept)
                 if label == "masks":
@@ -277,13 +292,10 @@ def expected(
     return Expected(tree, every, missing, len(masks), rows)
 
 
-def _rows(
-    mirror: Mirror, label: str, split: str, mid: str, images: set[str]
-) -> tuple[Sheet, list[Row]]:
-    sheet = mirror.sheets[label, split]
+def _rows(asked: Asked, sheet: Sheet, label: str, rows: list[Row], images: set[str]) -> list[Row]:
     at = sheet.column("ImageID")
-    kept = [row for row in sheet.having("LabelName", [mid]) if row[at] in images]
-    return sheet, sorted(kept, key=lambda row: row[at])
+    kept = [row for row in rows if row[at] in images and asked.keeps(label, sheet, row)]
+    return sorted(kept, key=lambda row: row[at])
 
 
 def _add_images(

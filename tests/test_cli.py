@@ -26,6 +26,7 @@ FLAGS = {
     "download": {
         *("--out", "--split", "--labels", "--limit", "--seed", "--layout", "--match"),
         *("--classes-from", "--no-images", "--no-metadata", "--workers", "--dry-run"),
+        *("--occluded", "--truncated", "--group-of", "--depiction", "--inside", "--min-area"),
         *("--json", "--quiet"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
@@ -142,6 +143,10 @@ def test_help_is_there_at_once() -> None:
         ("download Dog --match some", "there is no match 'some'; choose from any, all"),
         ("download Dog --layout tree", "there is no layout 'tree'; choose from class, flat"),
         ("download Dog --limit -1", "a limit of -1 images makes no sense"),
+        ("download Dog --inside maybe", "there is no value of inside 'maybe'; choose from yes, no"),
+        ("download Dog --min-area x", "argument --min-area: 'x' is not a number; see: oid down"),
+        ("download Dog --min-area 1.5", "a smallest area of 1.5 makes no sense; give a share of"),
+        ("download Dog --min-area nan", "a smallest area of nan makes no sense; give a share of"),
         ("download Dog --release v9", "there is no release 'v9' of Open Images; choose one of v4"),
         ("download Dog --workers 0", "the number of workers has to be at least 1"),
         ("download Dog --source none", "source 'none' does not exist"),

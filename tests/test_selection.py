@@ -138,6 +138,11 @@ def test_the_choice_of_a_seed_is_the_same_for_ever(seed: int) -> None:
         ({"layout": "tree"}, "there is no layout 'tree'"),
         ({"limit": 0}, "a limit of 0 images makes no sense"),
         ({"limit": -1}, "a limit of -1 images makes no sense"),
+        ({"occluded": "1"}, "there is no value of occluded '1'"),
+        ({"group_of": "-1"}, "there is no value of group_of '-1'"),
+        ({"min_area": -0.1}, "a smallest area of -0.1 makes no sense"),
+        ({"min_area": 1.01}, "a smallest area of 1.01 makes no sense"),
+        ({"min_area": float("nan")}, "a smallest area of nan makes no sense"),
     ],
 )
 def test_a_wrong_value_is_named(wrong: dict[str, object], says: str) -> None:
@@ -147,30 +152,59 @@ def test_a_wrong_value_is_named(wrong: dict[str, object], says: str) -> None:
     assert caught.value.remedy
 
 
-@given(
+selections = st.builds(
+    Selection,
     classes=st.lists(st.sampled_from(MIDS), unique=True).map(tuple),
     match=matches,
     limit=st.none() | limits,
     seed=st.integers(),
-    flags=st.tuples(st.booleans(), st.booleans()),
+    images=st.booleans(),
+    metadata=st.booleans(),
+    inside=st.sampled_from(["yes", "no", "any"]),
+    min_area=st.floats(0, 1),
 )
-def test_a_selection_survives_json(
-    classes: tuple[str, ...],
-    match: Match,
-    limit: int | None,
-    seed: int,
-    flags: tuple[bool, bool],
-) -> None:
+
+
+@given(before=selections)
+def test_a_selection_survives_json(before: Selection) -> None:
     """What is written into a dataset's description is read back as the same selection."""
-    before = Selection(
-        classes, match=match, limit=limit, seed=seed, images=flags[0], metadata=flags[1]
-    )
     assert Selection.from_dict(json.loads(json.dumps(before.as_dict()))) == before
 
 
 def test_what_is_no_selection_is_refused() -> None:
     """A description that lacks a field, or has one too many, is a usage error."""
     plain = Selection(("Handgun",)).as_dict()
-    for broken in ({}, {**plain, "colour": "red"}, {**plain, "splits": None}):
+    wrong: list[dict[str, object]] = [
+        {"colour": "red"},
+        {"splits": None},
+        {"classes": "Handgun"},
+        {"classes": [1]},
+        {"limit": "3"},
+        {"limit": True},
+        {"seed": None},
+        {"images": 1},
+        {"min_area": "0.5"},
+        {"min_area": False},
+        {"occluded": True},
+    ]
+    for broken in ({}, *({**plain, **each} for each in wrong)):
         with pytest.raises(UsageError):
             Selection.from_dict(broken)
+
+
+def test_what_an_earlier_version_wrote_is_read() -> None:
+    """A description without the newer fields is the selection that it was, and is written so."""
+    earlier = {
+        "classes": ["/m/0gxl3"],
+        "splits": ["train"],
+        "labels": ["boxes", "masks"],
+        "match": "any",
+        "limit": None,
+        "seed": 0,
+        "layout": "class",
+        "images": True,
+        "metadata": True,
+    }
+    found = Selection.from_dict(earlier)
+    assert found == Selection(("/m/0gxl3",), splits=("train",), labels=("boxes", "masks"))
+    assert json.dumps(found.as_dict()) == json.dumps(earlier)

@@ -6,25 +6,35 @@ them, 8 bytes each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from oidkit.catalog import LABELS, SPLITS, Label, Split
 from oidkit.errors import UsageError
+from oidkit.schema import Keep, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["Choice", "Layout", "Match", "Selection", "choose", "union"]
+__all__ = ["Choice", "Flag", "Layout", "Match", "Selection", "choose", "union"]
 
 Match = Literal["any", "all"]
 Layout = Literal["class", "flat"]
+Flag = Literal["yes", "no", "any"]
 
 _NONE = np.empty(0, dtype=np.uint64)
+_FLAGS = {
+    "occluded": "IsOccluded",
+    "truncated": "IsTruncated",
+    "group_of": "IsGroupOf",
+    "depiction": "IsDepiction",
+    "inside": "IsInside",
+}
+_PUBLISHED = {"yes": "1", "no": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,11 @@ class Selection:
     them. An image is chosen when it has an annotation of any of the `labels`: of one class with
     `match` "any", of every class with "all". `limit` is the largest number of images for each
     class in each split, and `seed` which of them.
+
+    `occluded`, `truncated`, `group_of`, `depiction` and `inside` keep the boxes whose flag is so;
+    a flag that is unknown is kept by "any" alone, and a mask has none. `min_area` keeps boxes, and
+    masks by their box, of at least this share of the image, 0 to 1. What is not kept counts for
+    nothing: it chooses no image, and is not in the annotations.
 
     Raises:
         UsageError: one of the values is not among those there are.
@@ -50,6 +65,12 @@ class Selection:
     layout: Layout = "class"
     images: bool = True
     metadata: bool = True
+    occluded: Flag = "any"
+    truncated: Flag = "any"
+    group_of: Flag = "any"
+    depiction: Flag = "any"
+    inside: Flag = "any"
+    min_area: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -57,6 +78,13 @@ class Selection:
         _among("label type", self.labels, LABELS)
         _among("match", (self.match,), get_args(Match))
         _among("layout", (self.layout,), get_args(Layout))
+        for name in _FLAGS:
+            _among(f"value of {name}", (getattr(self, name),), get_args(Flag))
+        if not 0 <= self.min_area <= 1:
+            raise UsageError(
+                f"a smallest area of {self.min_area} makes no sense",
+                remedy="give a share of the image from 0 to 1, such as 0.01",
+            )
         if self.limit is not None and self.limit < 1:
             raise UsageError(
                 f"a limit of {self.limit} images makes no sense", remedy="give 1 or more"
@@ -65,8 +93,8 @@ class Selection:
             raise UsageError("no split was named", remedy=f"choose from {', '.join(SPLITS)}")
 
     def as_dict(self) -> dict[str, object]:
-        """Give the selection as plain values."""
-        return {
+        """Give the selection as plain values; of the rarer fields those that say something."""
+        plain: dict[str, object] = {
             "classes": list(self.classes),
             "splits": [split for split in SPLITS if split in self.splits],
             "labels": [label for label in LABELS if label in self.labels],
@@ -77,22 +105,40 @@ class Selection:
             "images": self.images,
             "metadata": self.metadata,
         }
+        for each in fields(self):
+            if each.name not in plain and (value := getattr(self, each.name)) != each.default:
+                plain[each.name] = list(value) if isinstance(value, tuple) else value
+        return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Selection:
-        """Read a selection as `as_dict` gives it.
+        """Read a selection as `as_dict` gives it; what it does not name is as always.
 
         Raises:
             UsageError: it is not one.
 
         """
+        values: dict[str, Any] = {name: _typed(name, value) for name, value in plain.items()}
         try:
-            values = dict(plain)
-            for name in ("classes", "splits", "labels"):
-                values[name] = tuple(values[name])
             return cls(**values)
-        except (KeyError, TypeError) as error:
+        except TypeError as error:
             raise UsageError(f"this is no selection: {error}") from error
+
+    def keep(self, schema: Schema) -> Keep | None:
+        """Say which rows of an annotation file are kept; None for all of them."""
+        values = {
+            column: _PUBLISHED[getattr(self, name)]
+            for name, column in _FLAGS.items()
+            if column in schema.rules and getattr(self, name) != "any"
+        }
+        if not values and not self.min_area:
+            return None
+        return Keep(values, schema.ordered, self.min_area)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it may take some rows that a class has on an image, and not the others."""
+        return self.min_area > 0 or any(getattr(self, name) != "any" for name in _FLAGS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,6 +187,28 @@ def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
             raise UsageError(
                 f"there is no {what} '{value}'", remedy=f"choose from {', '.join(known)}"
             )
+
+
+_LISTS = ("classes", "splits", "labels")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "limit": (int, type(None)),
+    "seed": (int,),
+    "images": (bool,),
+    "metadata": (bool,),
+    "min_area": (int, float),
+}
+
+
+def _typed(name: str, value: Any) -> object:
+    """Check the type of a plain value, and turn a list into a tuple."""
+    if name in _LISTS:
+        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise UsageError(f"this is no selection: {name} is not a list of texts")
+    types = _TYPES.get(name, (str,))
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise UsageError(f"this is no selection: {name} cannot be {value!r}")
+    return value
 
 
 def _first(ids: NDArray[np.uint64], limit: int | None, seed: int) -> NDArray[np.uint64]:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-from oidkit.tables.table import image_names
+from oidkit.tables.table import image_ids, image_names
 
 __all__ = ["joined", "only_images", "printed", "with_earlier"]
 
@@ -29,11 +29,19 @@ def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
     return rows.join(names, on="ImageID", how="semi", maintain_order="left")
 
 
-def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
+def with_earlier(
+    rows: pl.DataFrame,
+    earlier: bytes,
+    *,
+    published: Callable[[NDArray[np.uint64]], pl.DataFrame] | None = None,
+) -> pl.DataFrame:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
 
     For an image of both selections the one that has more rows of it counts, so that nothing that
-    was asked for is lost. What cannot be read as a file of these columns counts as empty.
+    was asked for is lost. That does as long as each selection takes all rows of an image. Where
+    one took only some of them, *published* gives all rows of some images in their order, and an
+    image keeps the rows of either selection. What cannot be read as a file of these columns
+    counts as empty.
     """
     try:
         before = pl.read_csv(
@@ -48,6 +56,8 @@ def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
     head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
     if head.split(",") != rows.columns or not before.height:
         return rows
+    if published is not None:
+        return _united(rows, before, published)
     counts = (
         before.group_by("ImageID")
         .len("earlier")
@@ -59,6 +69,33 @@ def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame:
         before.join(kept, on="ImageID", how="semi", maintain_order="left"),
     ]
     return pl.concat(both).sort("ImageID", maintain_order=True)
+
+
+def _united(
+    rows: pl.DataFrame,
+    before: pl.DataFrame,
+    published: Callable[[NDArray[np.uint64]], pl.DataFrame],
+) -> pl.DataFrame:
+    """Give every row of either, a row that stands twice in one of them twice."""
+    now, then = _numbered(rows), _numbered(before)
+    surplus = then.join(now, on=then.columns, how="anti", maintain_order="left")
+    both = pl.concat([now, surplus])
+    mixed = surplus.join(now, on="ImageID", how="semi")
+    if mixed.height:
+        order = _numbered(published(image_ids(mixed))).with_row_index(_PLACE)
+        both = both.join(order, on=then.columns, how="left", maintain_order="left")
+        # Only the images of `mixed` have places; all others stay in the order in which they are.
+        both = both.sort("ImageID", _PLACE, nulls_last=True, maintain_order=True)
+    return both.sort("ImageID", maintain_order=True).select(rows.columns)
+
+
+_COPY = "oidkit: copy"
+_PLACE = "oidkit: place"
+
+
+def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Tell rows that are alike from each other: count them from 0."""
+    return rows.with_columns(pl.int_range(pl.len()).over(rows.columns).alias(_COPY))
 
 
 def printed(rows: pl.DataFrame, *, columns: Sequence[str] | None = None) -> bytes:
