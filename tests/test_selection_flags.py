@@ -8,12 +8,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oidkit.api import Settings, download, plan
+from oidkit.errors import UsageError
 from oidkit.selection import Selection
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
-from oracle import Asked, Expected, Mirror, differences, expected, printed, tree_of
+from oracle import (
+    SPLITS,
+    Asked,
+    Expected,
+    Mirror,
+    differences,
+    expected,
+    ids_in,
+    printed,
+    tree_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from oidkit.catalog import Label
+    from oidkit.selection import Match
 
 SPEC = dataclasses.replace(
     ReleaseSpec.tiny(),
@@ -174,3 +188,128 @@ def test_a_part_and_the_whole_come_to_the_whole(
     for each in (part, whole) if first == "part" else (whole, part):
         download(each, tmp_path, settings=settings)
     assert differences(tree_of(tmp_path), expected(mirror, Asked((PERSON,))).tree) == []
+
+
+# -- classes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels", [("boxes",), ("masks",), ("boxes", "masks")])
+@pytest.mark.parametrize("exclude", [("Man",), ("Man", "/m/07j7r")])
+def test_images_of_excluded_classes_are_dropped(
+    mirror: Mirror,
+    settings: Settings,
+    tmp_path: Path,
+    labels: tuple[Label, ...],
+    exclude: tuple[str, ...],
+) -> None:
+    """An image that carries an excluded class in a chosen label is nowhere in the folder."""
+    mids = tuple(mirror.by_id(each) for each in exclude)
+    want = expected(mirror, Asked((PERSON, HANDGUN), labels=labels, exclude=mids))
+    whole = expected(mirror, Asked((PERSON, HANDGUN), labels=labels))
+    assert 0 < len(want.images) < len(whole.images)
+    selection = Selection((PERSON, HANDGUN), labels=labels, exclude=exclude)
+    agree(tmp_path / "out", selection, settings, want)
+
+
+def test_a_row_that_is_not_kept_excludes_all_the_same(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """A small box of an excluded class drops its image, though small boxes are not kept."""
+    asked = Asked((PERSON,), exclude=(mirror.by_id("Man"),), min_area=0.05)
+    selection = Selection((PERSON,), exclude=("man",), min_area=0.05)
+    agree(tmp_path / "out", selection, settings, expected(mirror, asked))
+
+
+@pytest.mark.parametrize("match", ["any", "all"])
+@pytest.mark.parametrize(
+    "names", [("Person",), ("Vehicle", "Car"), ("Person", "Clothing"), ("Animal", "Taxi")]
+)
+def test_a_class_stands_for_all_below_it(
+    mirror: Mirror, settings: Settings, tmp_path: Path, names: tuple[str, ...], match: Match
+) -> None:
+    """Rows of all kinds of a class are in its files, under their own LabelName, parts are not."""
+    mids = tuple(mirror.by_id(name) for name in names)
+    want = expected(mirror, Asked(mids, match=match, subclasses=True))
+    assert want.rows["boxes"] > expected(mirror, Asked(mids, match=match)).rows["boxes"]
+    agree(tmp_path / "out", Selection(names, match=match, subclasses=True), settings, want)
+
+
+def test_excluding_a_class_excludes_all_below_it(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """With subclasses, an excluded class stands for all kinds of it too."""
+    asked = Asked((HANDGUN,), exclude=(mirror.by_id("Plant"),), subclasses=True)
+    want = expected(mirror, asked)
+    alone = expected(mirror, dataclasses.replace(asked, subclasses=False))
+    assert 0 < len(want.images) < len(alone.images)
+    selection = Selection((HANDGUN,), exclude=("plant",), subclasses=True)
+    agree(tmp_path / "out", selection, settings, want)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_kinds_and_parts_of_images_add_up(
+    mirror: Mirror, settings: Settings, tmp_path: Path, order: int
+) -> None:
+    """Rows of a class, and large rows of all its kinds, stand together in order of LabelName."""
+    selections = (
+        Selection((PERSON,), labels=("boxes",)),
+        Selection((PERSON,), labels=("boxes",), subclasses=True, min_area=0.05),
+    )
+    for each in selections[::order]:
+        download(each, tmp_path, settings=settings)
+    kinds = Asked((PERSON,), subclasses=True, min_area=0.05)
+    sheet = mirror.sheets["boxes", "train"]
+    at, name = sheet.column("ImageID"), sheet.column("LabelName")
+    rows = [
+        row
+        for row in sheet.having("LabelName", mirror.below(PERSON))
+        if row[name] == PERSON or kinds.keeps("boxes", sheet, row)
+    ]
+    rows.sort(key=lambda row: (row[at], row[name]))
+    found = (tmp_path / "csv/m01g317_train_boxes.csv").read_bytes()
+    assert found == printed(sheet.columns, rows)
+
+
+@pytest.mark.parametrize(
+    ("exclude", "subclasses", "says"),
+    [
+        ("Hndgun", False, "Handgun"),
+        ("Handgun", False, r"Handgun \(/m/0gxl3\) is asked for and excluded"),
+        ("Weapon", True, r"Handgun .* and, as a kind of Weapon .*, excluded"),
+    ],
+)
+def test_what_leaves_nothing_is_refused(
+    settings: Settings, tmp_path: Path, exclude: str, says: str, *, subclasses: bool
+) -> None:
+    """An unknown class to exclude, or one that is asked for, ends before anything is written."""
+    selection = Selection(("Handgun",), exclude=(exclude,), subclasses=subclasses)
+    with pytest.raises(UsageError, match=says):
+        download(selection, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out").exists()
+
+
+# -- totals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [None, 4])
+def test_a_total_holds_in_each_split_and_the_folder_fits_it(
+    mirror: Mirror, settings: Settings, tmp_path: Path, limit: int | None
+) -> None:
+    """At most N images a split, balanced, and every row that the classes have on them."""
+    mids = (PERSON, HANDGUN)
+    whole = Asked(mids)
+    for total in (3, 6):
+        out = tmp_path / str(total)
+        selection = Selection(mids, limit=limit, total=total)
+        download(selection, out, settings=settings)
+        chosen = {split: ids_in(out, mids, split) for split in SPLITS}
+        for split, by_class in chosen.items():
+            assert len(set.union(*by_class.values())) == total
+            having = whole.chosen(mirror, split)
+            for mid, ids in by_class.items():
+                assert ids <= having[mid]
+                assert len(ids) >= min(total // 2, len(having[mid]))
+        want = expected(mirror, whole, chosen=chosen)
+        assert differences(tree_of(out), want.tree) == []
+    small, large = (tree_of(tmp_path / each) for each in ("3", "6"))
+    assert small.keys() < large.keys()

@@ -51,6 +51,11 @@ class Selection:
     masks by their box, of at least this share of the image, 0 to 1. What is not kept counts for
     nothing: it chooses no image, and is not in the annotations.
 
+    `total` is the largest number of images in each split, taken from the classes in turn.
+
+    `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
+    kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
+
     Raises:
         UsageError: one of the values is not among those there are.
 
@@ -71,6 +76,9 @@ class Selection:
     depiction: Flag = "any"
     inside: Flag = "any"
     min_area: float = 0.0
+    exclude: tuple[str, ...] = ()
+    subclasses: bool = False
+    total: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -85,10 +93,11 @@ class Selection:
                 f"a smallest area of {self.min_area} makes no sense",
                 remedy="give a share of the image from 0 to 1, such as 0.01",
             )
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(
-                f"a limit of {self.limit} images makes no sense", remedy="give 1 or more"
-            )
+        for what, most in (("limit", self.limit), ("total", self.total)):
+            if most is not None and most < 1:
+                raise UsageError(
+                    f"a {what} of {most} images makes no sense", remedy="give 1 or more"
+                )
         if not self.splits:
             raise UsageError("no split was named", remedy=f"choose from {', '.join(SPLITS)}")
 
@@ -157,14 +166,20 @@ def choose(
     *,
     match: Match = "any",
     limit: int | None = None,
+    total: int | None = None,
     seed: int = 0,
+    without: NDArray[np.uint64] = _NONE,
 ) -> Choice:
-    """Choose among the images that have each class.
+    """Choose among the images that have each class, but for those *without* which it has to be.
 
     With *match* "all" only images that have every class stay. *limit* keeps at most so many images
     for each class: the first ones in an order that depends on the seed and the image alone. So a
     larger limit keeps all that a smaller one chose, whatever the order of the classes, on any
     machine; and classes that share images tend to pick the same ones.
+
+    *total* then keeps at most so many images altogether: the first of each class, then the second
+    of each, and so on, in the same order within a class; an image counts where it comes first. A
+    larger total, too, keeps all that a smaller one chose, and so does a larger limit with it.
     """
     if match == "all" and candidates:
         ids = iter(candidates.values())
@@ -172,7 +187,13 @@ def choose(
         for other in ids:
             common = np.intersect1d(common, other, assume_unique=True)
         candidates = dict.fromkeys(candidates, common)
+    if len(without):
+        candidates = {
+            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in candidates.items()
+        }
     picked = {mid: _first(ids, limit, seed) for mid, ids in candidates.items()}
+    if total is not None:
+        picked = _first_of_all(picked, total, seed)
     return Choice(picked, union(picked))
 
 
@@ -189,12 +210,14 @@ def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
             )
 
 
-_LISTS = ("classes", "splits", "labels")
+_LISTS = ("classes", "splits", "labels", "exclude")
 _TYPES: dict[str, tuple[type, ...]] = {
     "limit": (int, type(None)),
+    "total": (int, type(None)),
     "seed": (int,),
     "images": (bool,),
     "metadata": (bool,),
+    "subclasses": (bool,),
     "min_area": (int, float),
 }
 
@@ -215,6 +238,21 @@ def _first(ids: NDArray[np.uint64], limit: int | None, seed: int) -> NDArray[np.
     if limit is None or len(ids) <= limit:
         return ids
     return np.sort(ids[np.argsort(_rank(ids, seed), kind="stable")[:limit]])
+
+
+def _first_of_all(
+    picked: Mapping[str, NDArray[np.uint64]], total: int, seed: int
+) -> dict[str, NDArray[np.uint64]]:
+    """Take images from the classes in turn; which of a turn come first is left to the rank."""
+    images = union(picked)
+    if len(images) > total:
+        turn = np.full(len(images), len(images))
+        for ids in picked.values():
+            ranked = ids[np.argsort(_rank(ids, seed), kind="stable")]
+            at = np.searchsorted(images, ranked)
+            turn[at] = np.minimum(turn[at], np.arange(len(ranked)))
+        images = np.sort(images[np.lexsort((_rank(images, seed), turn))[:total]])
+    return {mid: np.intersect1d(ids, images, assume_unique=True) for mid, ids in picked.items()}
 
 
 def _rank(ids: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

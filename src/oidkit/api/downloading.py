@@ -265,6 +265,8 @@ class _Work:
         source = self.session.source.name
         description = known or Description(settings.release_name, source)
         plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        if self.wanted.exclude:
+            plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
         save_description(dataset.root, description.with_selection(plain, source=source))
         for split in self.wanted.splits:
             if self.wanted.images:
@@ -307,7 +309,7 @@ class _Work:
         dataset.write_annotations(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
         for label in self.wanted.labels:
             rows = self.choosing.rows(label, split, of=[each], images=choice.images)
-            published = functools.partial(self.choosing.published, label, split, each)
+            published = functools.partial(self.choosing.published, label, split)
             path = f"csv/{stem}_{split}_{label}.csv"
             self._add_rows(dataset, path, rows, published=published if mixed else None)
 
@@ -322,7 +324,7 @@ class _Work:
         path: str,
         rows: Rows,
         *,
-        published: Callable[[NDArray[np.uint64]], Rows] | None = None,
+        published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
     ) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
         if (earlier := dataset.read(path)) is not None:

@@ -47,17 +47,37 @@ def add_selection(parser: Parser) -> None:
         help="an image needs one, or every, of the classes (default: any)",
     )
     parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="drop images that carry this class in any of the chosen labels; may be repeated",
+    )
+    parser.add_argument(
+        "--subclasses",
+        action="store_true",
+        help="each class stands for itself and all below it in the hierarchy; files and folders "
+        "are named by the class asked for",
+    )
+    parser.add_argument(
         "--limit",
         type=whole,
         metavar="N",
         help="at most N images for each class in each split; a larger N keeps what a smaller chose",
     )
     parser.add_argument(
+        "--total",
+        type=whole,
+        metavar="N",
+        help="at most N images in each split, taken from the classes in turn, after --limit; a "
+        "larger N keeps what a smaller chose",
+    )
+    parser.add_argument(
         "--seed",
         type=whole,
         default=0,
         metavar="N",
-        help="which images a limit keeps (default: 0)",
+        help="which images a limit or total keeps (default: 0)",
     )
     for name, meaning in _FLAGS.items():
         parser.add_argument(
@@ -106,11 +126,14 @@ def selection_of(options: Namespace) -> Selection:
         labels=labels_of(options),
         match=options.match,
         limit=options.limit,
+        total=options.total,
         seed=options.seed,
         layout=options.layout,
         images=not options.no_images,
         metadata=not options.no_metadata,
         min_area=options.min_area,
+        exclude=tuple(options.exclude),
+        subclasses=options.subclasses,
         **{name: getattr(options, name) for name in _FLAGS},
     )
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
+
 from oidkit.tables.table import image_ids, image_names
 
 __all__ = ["joined", "only_images", "printed", "with_earlier"]
@@ -33,15 +35,15 @@ def with_earlier(
     rows: pl.DataFrame,
     earlier: bytes,
     *,
-    published: Callable[[NDArray[np.uint64]], pl.DataFrame] | None = None,
+    published: Published | None = None,
 ) -> pl.DataFrame:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
 
     For an image of both selections the one that has more rows of it counts, so that nothing that
     was asked for is lost. That does as long as each selection takes all rows of an image. Where
-    one took only some of them, *published* gives all rows of some images in their order, and an
-    image keeps the rows of either selection. What cannot be read as a file of these columns
-    counts as empty.
+    one took only some of them, *published* gives all rows that some images have of some classes in
+    their order, and an image keeps the rows of either selection. What cannot be read as a file of
+    these columns counts as empty.
     """
     try:
         before = pl.read_csv(
@@ -74,7 +76,7 @@ def with_earlier(
 def _united(
     rows: pl.DataFrame,
     before: pl.DataFrame,
-    published: Callable[[NDArray[np.uint64]], pl.DataFrame],
+    published: Published,
 ) -> pl.DataFrame:
     """Give every row of either, a row that stands twice in one of them twice."""
     now, then = _numbered(rows), _numbered(before)
@@ -82,7 +84,8 @@ def _united(
     both = pl.concat([now, surplus])
     mixed = surplus.join(now, on="ImageID", how="semi")
     if mixed.height:
-        order = _numbered(published(image_ids(mixed))).with_row_index(_PLACE)
+        mids = both["LabelName"].unique().sort().to_list()
+        order = _numbered(published(image_ids(mixed), mids)).with_row_index(_PLACE)
         both = both.join(order, on=then.columns, how="left", maintain_order="left")
         # Only the images of `mixed` have places; all others stay in the order in which they are.
         both = both.sort("ImageID", _PLACE, nulls_last=True, maintain_order=True)
