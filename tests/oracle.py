@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import unicodedata
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -160,6 +161,23 @@ class Mirror:
             if (self.root / "openimages" / key).exists()
         }
 
+    def below(self, mid: str) -> set[str]:
+        """Give a class and all that the published hierarchy has below it, but for parts."""
+        path = self.root / "openimages/2018_04/bbox_labels_600_hierarchy.json"
+        found: set[str] = set()
+
+        def walk(node: dict[str, Any], *, inside: bool) -> None:
+            inside = inside or node["LabelName"] == mid
+            if inside:
+                found.add(node["LabelName"])
+            for child in node.get("Subcategory", []):
+                walk(child, inside=inside)
+            for part in node.get("Part", []):
+                walk(part, inside=False)
+
+        walk(json.loads(path.read_text(encoding="utf-8")), inside=False)
+        return found | {mid}
+
     def image_list(self, split: str) -> Sheet:
         """Give the list of a split's images."""
         return self.sheet(_IMAGE_LISTS[split])
@@ -199,6 +217,21 @@ class Asked:
     layout: str = "class"
     images: bool = True
     metadata: bool = True
+    flags: tuple[tuple[str, str], ...] = ()
+    """Columns of boxes, and the published text that a row has to have."""
+    min_area: float = 0.0
+    exclude: tuple[str, ...] = ()
+    subclasses: bool = False
+
+    def keeps(self, label: str, sheet: Sheet, row: Row) -> bool:
+        """Say whether a row counts: by its flags if it is a box, and by the area of its box."""
+        if label == "boxes" and any(row[sheet.column(name)] != text for name, text in self.flags):
+            return False
+        front = "Box" if label == "masks" else ""
+        x_min, x_max, y_min, y_max = (
+            float(row[sheet.column(f"{front}{side}")]) for side in ("XMin", "XMax", "YMin", "YMax")
+        )
+        return (x_max - x_min) * (y_max - y_min) >= self.min_area
 
     def chosen(self, mirror: Mirror, split: str) -> dict[str, set[str]]:
         """Give the images of each class (by MID) in a split, without any limit."""
@@ -208,11 +241,27 @@ class Asked:
             for label in self.labels:
                 sheet = mirror.sheets[label, split]
                 at = sheet.column("ImageID")
-                found[mid] |= {row[at] for row in sheet.having("LabelName", [mid])}
+                rows = sheet.having("LabelName", self.meant(mirror, mid))
+                found[mid] |= {row[at] for row in rows if self.keeps(label, sheet, row)}
         if self.match == "all":
             common = set.intersection(*found.values())
-            return dict.fromkeys(found, common)
-        return found
+            found = dict.fromkeys(found, common)
+        unwanted = self.unwanted(mirror, split)
+        return {mid: images - unwanted for mid, images in found.items()}
+
+    def unwanted(self, mirror: Mirror, split: str) -> set[str]:
+        """Give the images that carry a class which is excluded, in any row of any label."""
+        return {
+            row[sheet.column("ImageID")]
+            for label in self.labels
+            for sheet in (mirror.sheets[label, split],)
+            for mid in self.exclude
+            for row in sheet.having("LabelName", self.meant(mirror, mid))
+        }
+
+    def meant(self, mirror: Mirror, mid: str) -> set[str]:
+        """Give the MIDs that a class stands for."""
+        return mirror.below(mid) if self.subclasses else {mid}
 
     def mids(self, mirror: Mirror) -> list[str]:
         """Give the MIDs of the classes asked for."""
@@ -246,7 +295,8 @@ def expected(
     tree: Tree = {"csv/class-descriptions-boxable.csv": mirror.class_file}
     every: set[str] = set()
     missing: set[str] = set()
-    rows = dict.fromkeys(asked.labels, 0)
+    # A row that stands in the files of two classes is one annotation.
+    counted: dict[str, set[tuple[str, int]]] = {label: set() for label in asked.labels}
     masks: set[str] = set()
     attribution: list[Row] = []
     for split in asked.splits:
@@ -257,9 +307,11 @@ def expected(
             lines = "".join(f"{split}/{each}\n" for each in sorted(ids))
             tree[f"downloader_IDs_for_{stem(mid)}_{split}.txt"] = lines.encode()
             for label in asked.labels:
-                sheet, kept = _rows(mirror, label, split, mid, images)
+                sheet = mirror.sheets[label, split]
+                own = sheet.having("LabelName", asked.meant(mirror, mid))
+                kept = _rows(asked, sheet, label, own, images)
                 tree[f"csv/{stem(mid)}_{split}_{label}.csv"] = printed(sheet.columns, kept)
-                rows[label] += len(kept)
+                counted[label] |= {(split, id(row)) for row in kept}
                 if label == "masks":
                     names = {row[sheet.column("MaskPath")] for row in kept}
                     masks |= names
@@ -274,16 +326,14 @@ def expected(
     if asked.metadata:
         attribution.sort(key=lambda row: row[0])
         tree["attribution.csv"] = printed(ATTRIBUTION, attribution)
+    rows = {label: len(found) for label, found in counted.items()}
     return Expected(tree, every, missing, len(masks), rows)
 
 
-def _rows(
-    mirror: Mirror, label: str, split: str, mid: str, images: set[str]
-) -> tuple[Sheet, list[Row]]:
-    sheet = mirror.sheets[label, split]
-    at = sheet.column("ImageID")
-    kept = [row for row in sheet.having("LabelName", [mid]) if row[at] in images]
-    return sheet, sorted(kept, key=lambda row: row[at])
+def _rows(asked: Asked, sheet: Sheet, label: str, rows: list[Row], images: set[str]) -> list[Row]:
+    at, name = sheet.column("ImageID"), sheet.column("LabelName")
+    kept = [row for row in rows if row[at] in images and asked.keeps(label, sheet, row)]
+    return sorted(kept, key=lambda row: (row[at], row[name]))
 
 
 def _add_images(

@@ -99,6 +99,68 @@ def test_what_a_class_gets_does_not_depend_on_the_others(
         assert sets(choose({mid: ids}, limit=limit, seed=seed)) == {mid: together[mid]}
 
 
+@given(having=candidates, match=matches, limit=st.none() | limits, seed=seeds, unwanted=images)
+def test_what_is_excluded_leaves_room_for_others(
+    having: dict[str, Ids], match: Match, limit: int | None, seed: int, unwanted: Ids
+) -> None:
+    """Excluded images are as if they had never been there: they count against no limit."""
+    bad = set(unwanted.tolist())
+    rest = {
+        mid: np.array([each for each in ids.tolist() if each not in bad], dtype=np.uint64)
+        for mid, ids in having.items()
+    }
+    found = choose(having, match=match, limit=limit, seed=seed, without=unwanted)
+    assert sets(found) == sets(choose(rest, match=match, limit=limit, seed=seed))
+    assert not set(found.images.tolist()) & bad
+
+
+@given(having=candidates, match=matches, limit=st.none() | limits, total=limits, seed=seeds)
+def test_a_total_takes_images_from_the_classes_in_turn(
+    having: dict[str, Ids], match: Match, limit: int | None, total: int, seed: int
+) -> None:
+    """The images of a total are those of a slow program that deals them out round by round."""
+    every = sets(choose(having, match=match, limit=limit, seed=seed))
+    start = _splitmix(seed % 2**64)
+    ranked = [sorted(ids, key=lambda each: _splitmix(each ^ start)) for ids in every.values()]
+    dealt: dict[int, None] = {}
+    for at in range(max(map(len, ranked))):
+        turn = {ids[at] for ids in ranked if at < len(ids)}
+        dealt |= dict.fromkeys(sorted(turn, key=lambda each: _splitmix(each ^ start)))
+    kept = set([*dealt][:total])
+    found = choose(having, match=match, limit=limit, total=total, seed=seed)
+    assert set(found.images.tolist()) == kept
+    assert sets(found) == {mid: ids & kept for mid, ids in every.items()}
+    assert all(ids.tolist() == sorted(ids.tolist()) for ids in found.by_class.values())
+
+
+@given(having=candidates, total=limits, more=limits, limit=limits, seed=seeds, data=st.data())
+def test_a_larger_total_or_limit_keeps_what_a_smaller_one_chose(
+    having: dict[str, Ids], total: int, more: int, limit: int, seed: int, data: st.DataObject
+) -> None:
+    """Totals are nested, in themselves and in limits, in any order of the classes."""
+    turned = {mid: having[mid] for mid in data.draw(st.permutations(list(having)))}
+    small = set(choose(having, limit=limit, total=total, seed=seed).images.tolist())
+    assert len(small) <= total
+    for at_most, altogether in (
+        (limit, total + more),
+        (limit + more, total),
+        (limit + more, total + more),
+    ):
+        large = choose(turned, limit=at_most, total=altogether, seed=seed)
+        assert small <= set(large.images.tolist())
+        assert len(large.images) <= altogether
+
+
+@given(having=candidates, total=limits, seed=seeds)
+def test_a_total_is_balanced_over_classes(having: dict[str, Ids], total: int, seed: int) -> None:
+    """Each class has its even share of the total, or all its images if they are fewer."""
+    found = choose(having, total=total, seed=seed)
+    for mid, ids in having.items():
+        assert len(found.by_class[mid]) >= min(total // len(having), len(ids))
+    every = union(having)
+    assert len(found.images) == min(total, len(every))
+
+
 def test_seeds_choose_differently_and_evenly() -> None:
     """Over 400 seeds every one of 50 images is kept about as often as any other."""
     ids = np.arange(50, dtype=np.uint64)
@@ -138,6 +200,12 @@ def test_the_choice_of_a_seed_is_the_same_for_ever(seed: int) -> None:
         ({"layout": "tree"}, "there is no layout 'tree'"),
         ({"limit": 0}, "a limit of 0 images makes no sense"),
         ({"limit": -1}, "a limit of -1 images makes no sense"),
+        ({"total": 0}, "a total of 0 images makes no sense"),
+        ({"occluded": "1"}, "there is no value of occluded '1'"),
+        ({"group_of": "-1"}, "there is no value of group_of '-1'"),
+        ({"min_area": -0.1}, "a smallest area of -0.1 makes no sense"),
+        ({"min_area": 1.01}, "a smallest area of 1.01 makes no sense"),
+        ({"min_area": float("nan")}, "a smallest area of nan makes no sense"),
     ],
 )
 def test_a_wrong_value_is_named(wrong: dict[str, object], says: str) -> None:
@@ -147,30 +215,64 @@ def test_a_wrong_value_is_named(wrong: dict[str, object], says: str) -> None:
     assert caught.value.remedy
 
 
-@given(
+selections = st.builds(
+    Selection,
     classes=st.lists(st.sampled_from(MIDS), unique=True).map(tuple),
     match=matches,
     limit=st.none() | limits,
     seed=st.integers(),
-    flags=st.tuples(st.booleans(), st.booleans()),
+    images=st.booleans(),
+    metadata=st.booleans(),
+    inside=st.sampled_from(["yes", "no", "any"]),
+    min_area=st.floats(0, 1),
+    exclude=st.lists(st.sampled_from(MIDS), unique=True).map(tuple),
+    subclasses=st.booleans(),
+    total=st.none() | limits,
 )
-def test_a_selection_survives_json(
-    classes: tuple[str, ...],
-    match: Match,
-    limit: int | None,
-    seed: int,
-    flags: tuple[bool, bool],
-) -> None:
+
+
+@given(before=selections)
+def test_a_selection_survives_json(before: Selection) -> None:
     """What is written into a dataset's description is read back as the same selection."""
-    before = Selection(
-        classes, match=match, limit=limit, seed=seed, images=flags[0], metadata=flags[1]
-    )
     assert Selection.from_dict(json.loads(json.dumps(before.as_dict()))) == before
 
 
 def test_what_is_no_selection_is_refused() -> None:
     """A description that lacks a field, or has one too many, is a usage error."""
     plain = Selection(("Handgun",)).as_dict()
-    for broken in ({}, {**plain, "colour": "red"}, {**plain, "splits": None}):
+    wrong: list[dict[str, object]] = [
+        {"colour": "red"},
+        {"splits": None},
+        {"classes": "Handgun"},
+        {"classes": [1]},
+        {"limit": "3"},
+        {"limit": True},
+        {"seed": None},
+        {"images": 1},
+        {"min_area": "0.5"},
+        {"exclude": "Dog"},
+        {"subclasses": "yes"},
+        {"min_area": False},
+        {"occluded": True},
+    ]
+    for broken in ({}, *({**plain, **each} for each in wrong)):
         with pytest.raises(UsageError):
             Selection.from_dict(broken)
+
+
+def test_what_an_earlier_version_wrote_is_read() -> None:
+    """A description without the newer fields is the selection that it was, and is written so."""
+    earlier = {
+        "classes": ["/m/0gxl3"],
+        "splits": ["train"],
+        "labels": ["boxes", "masks"],
+        "match": "any",
+        "limit": None,
+        "seed": 0,
+        "layout": "class",
+        "images": True,
+        "metadata": True,
+    }
+    found = Selection.from_dict(earlier)
+    assert found == Selection(("/m/0gxl3",), splits=("train",), labels=("boxes", "masks"))
+    assert json.dumps(found.as_dict()) == json.dumps(earlier)

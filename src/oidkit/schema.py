@@ -17,7 +17,17 @@ from oidkit.zipindex import MASK_NAME
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ATTRIBUTION", "BOXES", "IMAGES", "MASKS", "Kind", "Schema", "check_row", "header_of"]
+__all__ = [
+    "ATTRIBUTION",
+    "BOXES",
+    "IMAGES",
+    "MASKS",
+    "Keep",
+    "Kind",
+    "Schema",
+    "check_row",
+    "header_of",
+]
 
 Kind = Literal["image id", "mid", "unit", "flag", "mask path"]
 
@@ -51,6 +61,19 @@ class Schema:
     rules: Mapping[str, Kind]
     ordered: tuple[tuple[str, str], ...] = ()
     quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which rows of a file count: those with these values, and with a box that is large enough.
+
+    `values` maps a column to its published text. `least_area` is a share of the image, 0 to 1, of
+    the box whose `sides` are pairs of columns, low before high.
+    """
+
+    values: Mapping[str, str]
+    sides: tuple[tuple[str, str], ...] = ()
+    least_area: float = 0.0
 
 
 BOXES = Schema(

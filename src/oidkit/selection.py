@@ -6,25 +6,35 @@ them, 8 bytes each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from oidkit.catalog import LABELS, SPLITS, Label, Split
 from oidkit.errors import UsageError
+from oidkit.schema import Keep, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["Choice", "Layout", "Match", "Selection", "choose", "union"]
+__all__ = ["Choice", "Flag", "Layout", "Match", "Selection", "choose", "union"]
 
 Match = Literal["any", "all"]
 Layout = Literal["class", "flat"]
+Flag = Literal["yes", "no", "any"]
 
 _NONE = np.empty(0, dtype=np.uint64)
+_FLAGS = {
+    "occluded": "IsOccluded",
+    "truncated": "IsTruncated",
+    "group_of": "IsGroupOf",
+    "depiction": "IsDepiction",
+    "inside": "IsInside",
+}
+_PUBLISHED = {"yes": "1", "no": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,16 @@ class Selection:
     them. An image is chosen when it has an annotation of any of the `labels`: of one class with
     `match` "any", of every class with "all". `limit` is the largest number of images for each
     class in each split, and `seed` which of them.
+
+    `occluded`, `truncated`, `group_of`, `depiction` and `inside` keep the boxes whose flag is so;
+    a flag that is unknown is kept by "any" alone, and a mask has none. `min_area` keeps boxes, and
+    masks by their box, of at least this share of the image, 0 to 1. What is not kept counts for
+    nothing: it chooses no image, and is not in the annotations.
+
+    `total` is the largest number of images in each split, taken from the classes in turn.
+
+    `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
+    kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
 
     Raises:
         UsageError: one of the values is not among those there are.
@@ -50,6 +70,15 @@ class Selection:
     layout: Layout = "class"
     images: bool = True
     metadata: bool = True
+    occluded: Flag = "any"
+    truncated: Flag = "any"
+    group_of: Flag = "any"
+    depiction: Flag = "any"
+    inside: Flag = "any"
+    min_area: float = 0.0
+    exclude: tuple[str, ...] = ()
+    subclasses: bool = False
+    total: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -57,16 +86,24 @@ class Selection:
         _among("label type", self.labels, LABELS)
         _among("match", (self.match,), get_args(Match))
         _among("layout", (self.layout,), get_args(Layout))
-        if self.limit is not None and self.limit < 1:
+        for name in _FLAGS:
+            _among(f"value of {name}", (getattr(self, name),), get_args(Flag))
+        if not 0 <= self.min_area <= 1:
             raise UsageError(
-                f"a limit of {self.limit} images makes no sense", remedy="give 1 or more"
+                f"a smallest area of {self.min_area} makes no sense",
+                remedy="give a share of the image from 0 to 1, such as 0.01",
             )
+        for what, most in (("limit", self.limit), ("total", self.total)):
+            if most is not None and most < 1:
+                raise UsageError(
+                    f"a {what} of {most} images makes no sense", remedy="give 1 or more"
+                )
         if not self.splits:
             raise UsageError("no split was named", remedy=f"choose from {', '.join(SPLITS)}")
 
     def as_dict(self) -> dict[str, object]:
-        """Give the selection as plain values."""
-        return {
+        """Give the selection as plain values; of the rarer fields those that say something."""
+        plain: dict[str, object] = {
             "classes": list(self.classes),
             "splits": [split for split in SPLITS if split in self.splits],
             "labels": [label for label in LABELS if label in self.labels],
@@ -77,22 +114,40 @@ class Selection:
             "images": self.images,
             "metadata": self.metadata,
         }
+        for each in fields(self):
+            if each.name not in plain and (value := getattr(self, each.name)) != each.default:
+                plain[each.name] = list(value) if isinstance(value, tuple) else value
+        return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Selection:
-        """Read a selection as `as_dict` gives it.
+        """Read a selection as `as_dict` gives it; what it does not name is as always.
 
         Raises:
             UsageError: it is not one.
 
         """
+        values: dict[str, Any] = {name: _typed(name, value) for name, value in plain.items()}
         try:
-            values = dict(plain)
-            for name in ("classes", "splits", "labels"):
-                values[name] = tuple(values[name])
             return cls(**values)
-        except (KeyError, TypeError) as error:
+        except TypeError as error:
             raise UsageError(f"this is no selection: {error}") from error
+
+    def keep(self, schema: Schema) -> Keep | None:
+        """Say which rows of an annotation file are kept; None for all of them."""
+        values = {
+            column: _PUBLISHED[getattr(self, name)]
+            for name, column in _FLAGS.items()
+            if column in schema.rules and getattr(self, name) != "any"
+        }
+        if not values and not self.min_area:
+            return None
+        return Keep(values, schema.ordered, self.min_area)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it may take some rows that a class has on an image, and not the others."""
+        return self.min_area > 0 or any(getattr(self, name) != "any" for name in _FLAGS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,14 +166,20 @@ def choose(
     *,
     match: Match = "any",
     limit: int | None = None,
+    total: int | None = None,
     seed: int = 0,
+    without: NDArray[np.uint64] = _NONE,
 ) -> Choice:
-    """Choose among the images that have each class.
+    """Choose among the images that have each class, but for those *without* which it has to be.
 
     With *match* "all" only images that have every class stay. *limit* keeps at most so many images
     for each class: the first ones in an order that depends on the seed and the image alone. So a
     larger limit keeps all that a smaller one chose, whatever the order of the classes, on any
     machine; and classes that share images tend to pick the same ones.
+
+    *total* then keeps at most so many images altogether: the first of each class, then the second
+    of each, and so on, in the same order within a class; an image counts where it comes first. A
+    larger total, too, keeps all that a smaller one chose, and so does a larger limit with it.
     """
     if match == "all" and candidates:
         ids = iter(candidates.values())
@@ -126,7 +187,13 @@ def choose(
         for other in ids:
             common = np.intersect1d(common, other, assume_unique=True)
         candidates = dict.fromkeys(candidates, common)
+    if len(without):
+        candidates = {
+            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in candidates.items()
+        }
     picked = {mid: _first(ids, limit, seed) for mid, ids in candidates.items()}
+    if total is not None:
+        picked = _first_of_all(picked, total, seed)
     return Choice(picked, union(picked))
 
 
@@ -143,10 +210,49 @@ def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
             )
 
 
+_LISTS = ("classes", "splits", "labels", "exclude")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "limit": (int, type(None)),
+    "total": (int, type(None)),
+    "seed": (int,),
+    "images": (bool,),
+    "metadata": (bool,),
+    "subclasses": (bool,),
+    "min_area": (int, float),
+}
+
+
+def _typed(name: str, value: Any) -> object:
+    """Check the type of a plain value, and turn a list into a tuple."""
+    if name in _LISTS:
+        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            return tuple(value)
+        raise UsageError(f"this is no selection: {name} is not a list of texts")
+    types = _TYPES.get(name, (str,))
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise UsageError(f"this is no selection: {name} cannot be {value!r}")
+    return value
+
+
 def _first(ids: NDArray[np.uint64], limit: int | None, seed: int) -> NDArray[np.uint64]:
     if limit is None or len(ids) <= limit:
         return ids
     return np.sort(ids[np.argsort(_rank(ids, seed), kind="stable")[:limit]])
+
+
+def _first_of_all(
+    picked: Mapping[str, NDArray[np.uint64]], total: int, seed: int
+) -> dict[str, NDArray[np.uint64]]:
+    """Take images from the classes in turn; which of a turn come first is left to the rank."""
+    images = union(picked)
+    if len(images) > total:
+        turn = np.full(len(images), len(images))
+        for ids in picked.values():
+            ranked = ids[np.argsort(_rank(ids, seed), kind="stable")]
+            at = np.searchsorted(images, ranked)
+            turn[at] = np.minimum(turn[at], np.arange(len(ranked)))
+        images = np.sort(images[np.lexsort((_rank(images, seed), turn))[:total]])
+    return {mid: np.intersect1d(ids, images, assume_unique=True) for mid, ids in picked.items()}
 
 
 def _rank(ids: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

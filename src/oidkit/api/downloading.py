@@ -13,6 +13,7 @@ import numpy as np
 
 from oidkit import catalog
 from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
+from oidkit.api.choosing import SCHEMAS, Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
@@ -29,21 +30,19 @@ from oidkit.disk import check_place
 from oidkit.errors import UsageError
 from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Warned, ignore
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
-from oidkit.schema import ATTRIBUTION, BOXES, IMAGES, MASKS, Schema
-from oidkit.selection import Choice, Selection, choose
-from oidkit.tables import Rows, Table, image_names, joined, only_images, printed, with_earlier
+from oidkit.schema import ATTRIBUTION
+from oidkit.selection import Choice, Selection
+from oidkit.tables import Rows, image_names, joined, printed, with_earlier
 from oidkit.taxonomy import OidClass, folder_name, mid_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from oidkit.catalog import File, Label, Release, Split
+    from oidkit.catalog import Release, Split
 
 __all__ = ["annotate", "download", "plan"]
-
-_SCHEMAS: Mapping[Label, Schema] = {"boxes": BOXES, "masks": MASKS}
 
 
 def download(
@@ -77,15 +76,15 @@ def download(
         wanted = _checked(_selection(selection), release)
         check_target(root, release=release)
         check_place(root)
-        work = _Work(session, wanted, session.resolve(wanted.classes))
+        work = _Work(Choosing.of(session, wanted))
         with open_dataset(root, release=release, waiting=work.waiting) as dataset:
-            tables = work.tables()
-            planned = work.plan(tables, dataset)
+            work.choosing.prepare()
+            planned = work.plan(dataset)
             # A source that refuses ranges is found out here, before anything is written.
             indexes = session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
             summary = Summary(out=str(root), annotations=dict(planned.rows))
             work.describe(dataset)
-            work.write(tables, dataset)
+            work.write(dataset)
             # Masks first: what is wrong with the zips is known before the long part begins.
             carry_masks(session, dataset, planned.masks, summary=summary, indexes=indexes)
             if wanted.images:
@@ -116,18 +115,18 @@ def plan(
         release = session.settings.release_name
         wanted = _checked(_selection(selection), release)
         check_target(root, release=release)
-        work = _Work(session, wanted, session.resolve(wanted.classes))
-        tables = work.tables()
-        return work.plan(tables, read_dataset(root))
+        work = _Work(Choosing.of(session, wanted))
+        work.choosing.prepare()
+        return work.plan(read_dataset(root))
 
 
 def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
     """Write the annotation files of a selection again; images and masks stay as they are."""
     wanted = _checked(selection, session.settings.release_name)
-    work = _Work(session, wanted, session.resolve(wanted.classes))
-    tables = work.tables()
-    work.choices = {split: work.choose(tables, split) for split in wanted.splits}
-    work.write(tables, dataset)
+    work = _Work(Choosing.of(session, wanted))
+    work.choosing.prepare()
+    work.choices = {split: work.choosing.choose(split) for split in wanted.splits}
+    work.write(dataset)
 
 
 def _selection(asked: Selection | str | Sequence[str]) -> Selection:
@@ -144,14 +143,14 @@ def _checked(wanted: Selection, release: Release) -> Selection:
 
     """
     has = catalog.labels_of(release)
-    labels = wanted.labels or tuple(label for label in _SCHEMAS if label in has)
+    labels = wanted.labels or tuple(label for label in SCHEMAS if label in has)
     for label in labels:
         if label not in has:
             catalog.tables(release, label, "train")
-        if label not in _SCHEMAS:
+        if label not in SCHEMAS:
             raise UsageError(
                 f"label type '{label}' cannot be downloaded by this version",
-                remedy=f"choose from {', '.join(_SCHEMAS)}",
+                remedy=f"choose from {', '.join(SCHEMAS)}",
             )
     # Each once and in one order, however they were asked for.
     return dataclasses.replace(
@@ -163,51 +162,32 @@ def _checked(wanted: Selection, release: Release) -> Selection:
 
 @dataclass(slots=True)
 class _Work:
-    """One selection against one source: its tables, what is chosen out of them, and the plan."""
+    """One selection against one source: what is chosen, the plan, and the annotation files."""
 
-    session: Session
-    wanted: Selection
-    classes: list[OidClass]
+    choosing: Choosing
     choices: dict[Split, Choice] = dataclasses.field(default_factory=dict)
+
+    @property
+    def session(self) -> Session:
+        return self.choosing.session
+
+    @property
+    def wanted(self) -> Selection:
+        return self.choosing.wanted
+
+    @property
+    def classes(self) -> Sequence[OidClass]:
+        return self.choosing.classes
 
     def waiting(self) -> None:
         self.session.on_event(Noted("waiting for another run that writes into the same folder"))
 
-    # -- tables and choice ----------------------------------------------------------------------
-
-    def tables(self) -> dict[str, Table]:
-        """Get every table that the selection needs."""
-        release = self.session.settings.release_name
-        needed: list[tuple[File, Schema]] = [
-            (catalog.tables(release, label, split)[0], _SCHEMAS[label])
-            for split in self.wanted.splits
-            for label in self.wanted.labels
-        ]
-        if self.wanted.metadata:
-            needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
-        return self.session.tables(needed)
-
-    def table(self, tables: Mapping[str, Table], label: Label, split: Split) -> Table:
-        release = self.session.settings.release_name
-        return tables[catalog.tables(release, label, split)[0].key]
-
-    def choose(self, tables: Mapping[str, Table], split: Split) -> Choice:
-        """Choose the images of a split: each has an annotation of some chosen label."""
-        having: dict[str, NDArray[np.uint64]] = {}
-        for each in self.classes:
-            found = [
-                self.table(tables, label, split).images_of(each.mid) for label in self.wanted.labels
-            ]
-            having[each.mid] = np.unique(np.concatenate(found))
-        wanted = self.wanted
-        return choose(having, match=wanted.match, limit=wanted.limit, seed=wanted.seed)
-
     # -- plan -----------------------------------------------------------------------------------
 
-    def plan(self, tables: Mapping[str, Table], dataset: Dataset | None) -> Plan:
+    def plan(self, dataset: Dataset | None) -> Plan:
         """Lay what is chosen beside what is there."""
         self.session.on_event(PhaseStarted("planning"))
-        self.choices = {split: self.choose(tables, split) for split in self.wanted.splits}
+        self.choices = {split: self.choosing.choose(split) for split in self.wanted.splits}
         images = []
         masks = []
         rows: dict[str, int] = {}
@@ -216,16 +196,14 @@ class _Work:
                 images.append(self._plan_images(split, choice, dataset))
             for label in self.wanted.labels:
                 columns = ["ImageID", "MaskPath"] if label == "masks" else ["ImageID"]
-                table = self.table(tables, label, split)
-                names: list[str] = []
-                for each in self.classes:
-                    found = only_images(table.rows_of([each.mid], columns=columns), choice.images)
-                    rows[label] = rows.get(label, 0) + found.height
-                    if label == "masks":
-                        names += found["MaskPath"].to_list()
+                found = self.choosing.rows(
+                    label, split, of=self.classes, images=choice.images, columns=columns
+                )
+                rows[label] = rows.get(label, 0) + found.height
                 if label == "masks":
                     folder = f"masks/{split}"
                     there = dataset.masks_there(folder) if dataset else set[str]()
+                    names = found["MaskPath"].to_list()
                     masks.append(plan_masks(split, names, there=there.__contains__))
         to_receive = image_bytes(sum(part.to_fetch for part in images))
         mask_bytes, directories = self._mask_bytes(masks)
@@ -290,6 +268,8 @@ class _Work:
         source = self.session.source.name
         description = known or Description(settings.release_name, source)
         plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        if self.wanted.exclude:
+            plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
         save_description(dataset.root, description.with_selection(plain, source=source))
         for split in self.wanted.splits:
             if self.wanted.images:
@@ -297,28 +277,33 @@ class _Work:
             if "masks" in self.wanted.labels:
                 dataset.make(f"masks/{split}")
 
-    def write(self, tables: Mapping[str, Table], dataset: Dataset) -> None:
+    def write(self, dataset: Dataset) -> None:
         """Write the lists of ids, the rows of each class, and the metadata of the images."""
         self.session.on_event(PhaseStarted("annotations"))
         file = catalog.class_file(self.session.settings.release_name)
         dataset.write_annotations(
             "csv/class-descriptions-boxable.csv", self.session.files([file])[file.key]
         )
+        mixed = self._is_mixed(dataset)
         attribution = []
         for split in self.choices:
             for each in self.classes:
-                self._write_class(tables, dataset, split, each)
+                self._write_class(dataset, split, each, mixed=mixed)
             if self.wanted.metadata:
-                rows = self._write_images(tables, dataset, split)
+                rows = self._write_images(dataset, split)
                 attribution.append(rows.select(ATTRIBUTION))
         if attribution:
             rows = joined(attribution)
             self._add_rows(dataset, "attribution.csv", rows)
         self.session.on_event(PhaseEnded("annotations"))
 
-    def _write_class(
-        self, tables: Mapping[str, Table], dataset: Dataset, split: Split, each: OidClass
-    ) -> None:
+    def _is_mixed(self, dataset: Dataset) -> bool:
+        """Whether some selection of the folder takes a part of the rows of an image."""
+        description = describe(dataset.root)
+        earlier = description.selections if description else ()
+        return self.wanted.narrows or any(Selection.from_dict(each).narrows for each in earlier)
+
+    def _write_class(self, dataset: Dataset, split: Split, each: OidClass, *, mixed: bool) -> None:
         choice = self.choices[split]
         stem = mid_stem(each.mid)
         path = f"downloader_IDs_for_{stem}_{split}.txt"
@@ -326,24 +311,33 @@ class _Work:
         lines |= set((dataset.read(path) or b"").decode("utf-8", errors="replace").split())
         dataset.write_annotations(path, "".join(f"{line}\n" for line in sorted(lines)).encode())
         for label in self.wanted.labels:
-            rows = only_images(self.table(tables, label, split).rows_of([each.mid]), choice.images)
-            self._add_rows(dataset, f"csv/{stem}_{split}_{label}.csv", rows)
+            rows = self.choosing.rows(label, split, of=[each], images=choice.images)
+            published = functools.partial(self.choosing.published, label, split)
+            path = f"csv/{stem}_{split}_{label}.csv"
+            self._add_rows(dataset, path, rows, published=published if mixed else None)
 
-    def _write_images(self, tables: Mapping[str, Table], dataset: Dataset, split: Split) -> Rows:
-        release = self.session.settings.release_name
-        table = tables[catalog.image_list(release, split).key]
+    def _write_images(self, dataset: Dataset, split: Split) -> Rows:
         chosen = self.choices[split].images
-        rows = table.rows_by_image(chosen)
+        rows = self.choosing.image_rows(split, chosen)
         if lacking := len(chosen) - rows.height:
-            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are not in {table.name}"
+            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are not in the image list"
             self.session.on_event(Warned(f"{text}: their licence and author are not known"))
         self._add_rows(dataset, f"csv/images_{split}.csv", rows)
         return rows
 
-    def _add_rows(self, dataset: Dataset, path: str, rows: Rows) -> None:
+    def _add_rows(
+        self,
+        dataset: Dataset,
+        path: str,
+        rows: Rows,
+        *,
+        published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
+    ) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
         earlier = dataset.read(path)
-        joint = rows if earlier is None else with_earlier(rows, earlier)
+        joint = rows
+        if earlier is not None:
+            joint = with_earlier(rows, earlier, published=published)
         if joint is None:
             aside = dataset.put_aside(path)
             self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))

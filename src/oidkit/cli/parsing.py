@@ -22,6 +22,7 @@ __all__ = [
     "common_flags",
     "labels_of",
     "settings_of",
+    "share",
     "splits_of",
     "whole",
 ]
@@ -137,3 +138,11 @@ def whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def share(text: str) -> float:
+    """Read a number, for argparse."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-from oidkit.tables.table import image_names
+    Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
+
+from oidkit.tables.table import image_ids, image_names
 
 __all__ = ["joined", "only_images", "printed", "with_earlier"]
 
@@ -29,11 +31,19 @@ def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
     return rows.join(names, on="ImageID", how="semi", maintain_order="left")
 
 
-def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame | None:
+def with_earlier(
+    rows: pl.DataFrame,
+    earlier: bytes,
+    *,
+    published: Published | None = None,
+) -> pl.DataFrame | None:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
 
     For an image of both selections the one that has more rows of it counts, so that nothing that
-    was asked for is lost. What is no file of these columns gives None.
+    was asked for is lost. That does as long as each selection takes all rows of an image. Where
+    one took only some of them, *published* gives all rows that some images have of some classes in
+    their order, and an image keeps the rows of either selection. What is no file of these
+    columns gives None.
     """
     try:
         before = pl.read_csv(
@@ -50,6 +60,8 @@ def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame | None:
         return None
     if not before.height:
         return rows
+    if published is not None:
+        return _united(rows, before, published)
     counts = (
         before.group_by("ImageID")
         .len("earlier")
@@ -61,6 +73,34 @@ def with_earlier(rows: pl.DataFrame, earlier: bytes) -> pl.DataFrame | None:
         before.join(kept, on="ImageID", how="semi", maintain_order="left"),
     ]
     return pl.concat(both).sort("ImageID", maintain_order=True)
+
+
+def _united(
+    rows: pl.DataFrame,
+    before: pl.DataFrame,
+    published: Published,
+) -> pl.DataFrame:
+    """Give every row of either, a row that stands twice in one of them twice."""
+    now, then = _numbered(rows), _numbered(before)
+    surplus = then.join(now, on=then.columns, how="anti", maintain_order="left")
+    both = pl.concat([now, surplus])
+    mixed = surplus.join(now, on="ImageID", how="semi")
+    if mixed.height:
+        mids = both["LabelName"].unique().sort().to_list()
+        order = _numbered(published(image_ids(mixed), mids)).with_row_index(_PLACE)
+        both = both.join(order, on=then.columns, how="left", maintain_order="left")
+        # Only the images of `mixed` have places; all others stay in the order in which they are.
+        both = both.sort("ImageID", _PLACE, nulls_last=True, maintain_order=True)
+    return both.sort("ImageID", maintain_order=True).select(rows.columns)
+
+
+_COPY = "oidkit: copy"
+_PLACE = "oidkit: place"
+
+
+def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Tell rows that are alike from each other: count them from 0."""
+    return rows.with_columns(pl.int_range(pl.len()).over(rows.columns).alias(_COPY))
 
 
 def printed(rows: pl.DataFrame, *, columns: Sequence[str] | None = None) -> bytes:

@@ -11,12 +11,15 @@ import numpy as np
 import polars as pl
 
 from oidkit.errors import DiskError, IntegrityError
+from oidkit.tables.rowfilter import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from oidkit.schema import Keep
 
 __all__ = ["FORMAT", "Rows", "Table", "disk_errors", "image_ids", "image_names", "unreadable"]
 
@@ -81,15 +84,22 @@ class Table:
         runs = self.labels.get(mid, ())
         return sum(run[2] for run in runs), sum(run[3] for run in runs)
 
-    def rows_of(self, mids: Iterable[str], *, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    def rows_of(
+        self,
+        mids: Iterable[str],
+        *,
+        columns: Sequence[str] | None = None,
+        keep: Keep | None = None,
+    ) -> pl.DataFrame:
         """Give the rows of some classes in ImageID order, those of an image as published.
 
+        The rows that an image has of several classes come class by class, in the order of *mids*.
         Only the row groups that hold the classes are read, and only the *columns* asked for, of
-        which ImageID has to be one.
+        which ImageID has to be one, with those that *keep* looks at.
         """
         chosen = list(columns or self.columns)
         frames = [
-            self._scan(part).slice(first, count).select(chosen)
+            kept(self._scan(part).slice(first, count), keep).select(chosen)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
@@ -99,9 +109,9 @@ class Table:
             rows = pl.concat(pl.collect_all(frames))
         return rows.sort("ImageID", maintain_order=True)
 
-    def images_of(self, mid: str) -> NDArray[np.uint64]:
-        """Give the images that have the class, as sorted numbers."""
-        return image_ids(self.rows_of([mid], columns=["ImageID"]))
+    def images_of(self, *mids: str, keep: Keep | None = None) -> NDArray[np.uint64]:
+        """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
+        return image_ids(self.rows_of(mids, columns=["ImageID"], keep=keep))
 
     def rows_by_image(self, ids: NDArray[np.uint64]) -> pl.DataFrame:
         """Give the rows of some images, one part at a time so that memory stays bounded."""
