@@ -335,9 +335,7 @@ class _Work:
     ) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
         earlier = dataset.read(path)
-        joint = rows
-        if earlier is not None:
-            joint = with_earlier(rows, earlier, published=published)
+        joint = rows if earlier is None else with_earlier(rows, earlier, published=published)
         if joint is None:
             aside = dataset.put_aside(path)
             self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))
