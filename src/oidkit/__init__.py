@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from oidkit.demonstration import demo
     from oidkit.errors import OidError
     from oidkit.planning import Plan
+    from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "IndexEntry",
     "OidError",
     "Plan",
+    "Recipe",
     "Report",
     "Selection",
     "Settings",
@@ -58,6 +60,7 @@ _PLACES = {
     "IndexEntry": "oidkit.api.index",
     "OidError": "oidkit.errors",
     "Plan": "oidkit.planning",
+    "Recipe": "oidkit.recipe",
     "Report": "oidkit.api.verifying",
     "Selection": "oidkit.selection",
     "Settings": "oidkit.api.settings",

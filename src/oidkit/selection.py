@@ -6,7 +6,7 @@ them, 8 bytes each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -52,6 +52,10 @@ class Selection:
     nothing: it chooses no image, and is not in the annotations.
 
     `total` is the largest number of images in each split, taken from the classes in turn.
+
+    Selections of the same images are combined by ``|`` (either), ``&`` (both) and ``-`` (the first
+    and not the second), as far as one selection can say it. That is about images: the annotations
+    are then those of all classes of the result, on all of them.
 
     `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
     kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
@@ -133,6 +137,82 @@ class Selection:
         except TypeError as error:
             raise UsageError(f"this is no selection: {error}") from error
 
+    def __or__(self, other: object) -> Selection:
+        """Select the images that either selects.
+
+        Raises:
+            UsageError: no single selection does that.
+
+        """
+        if not isinstance(other, Selection):
+            return NotImplemented
+        if set(self.classes) == set(other.classes):
+            _alike(self, other, "|", but="splits classes")
+            both = {*self.splits, *other.splits}
+            return replace(self, splits=tuple(split for split in SPLITS if split in both))
+        _alike(self, other, "|", but="classes match")
+        if not (self._takes_any and other._takes_any):
+            raise _unsound("|", "match 'all' of several classes is in one of them")
+        if self.total is not None:
+            raise _unsound("|", "the totals of two selections are not the total of both")
+        return replace(self, classes=_together(self.classes, other.classes), match="any")
+
+    def __and__(self, other: object) -> Selection:
+        """Select the images that both select.
+
+        Raises:
+            UsageError: no single selection does that.
+
+        """
+        if not isinstance(other, Selection):
+            return NotImplemented
+        _alike(self, other, "&", but="splits classes match exclude")
+        splits = tuple(split for split in SPLITS if split in self.splits and split in other.splits)
+        if not splits:
+            raise UsageError("the two selections have no split in common", remedy="name one")
+        if replace(other, splits=self.splits) == self:
+            return replace(self, splits=splits)
+        if self._has_limit:
+            raise _unsound("&", "what a limit picks depends on all that it may pick from")
+        exclude = _together(self.exclude, other.exclude)
+        if set(self.classes) == set(other.classes) and self.match == other.match:
+            return replace(self, splits=splits, exclude=exclude)
+        if not (self._needs_all and other._needs_all):
+            raise _unsound("&", "one of them takes any of several classes")
+        classes = _together(self.classes, other.classes)
+        return replace(self, splits=splits, classes=classes, match="all", exclude=exclude)
+
+    def __sub__(self, other: object) -> Selection:
+        """Select the images that this one selects and the other does not.
+
+        Raises:
+            UsageError: no single selection does that.
+
+        """
+        if not isinstance(other, Selection):
+            return NotImplemented
+        free = "splits classes match exclude layout images metadata min_area "
+        _alike(self, other, "-", but=free + " ".join(_FLAGS))
+        if not {*self.splits} <= {*other.splits}:
+            raise _unsound("-", "the second lacks a split of the first")
+        if self._has_limit:
+            raise _unsound("-", "what a limit picks depends on all that it may pick from")
+        if other.narrows or other.exclude or not other._takes_any:
+            raise _unsound("-", "only images with any of some classes can be taken away")
+        return replace(self, exclude=_together(self.exclude, other.classes))
+
+    @property
+    def _takes_any(self) -> bool:
+        return self.match == "any" or len(self.classes) == 1
+
+    @property
+    def _needs_all(self) -> bool:
+        return self.match == "all" or len(self.classes) == 1
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.limit is not None or self.total is not None
+
     def keep(self, schema: Schema) -> Keep | None:
         """Say which rows of an annotation file are kept; None for all of them."""
         values = {
@@ -200,6 +280,24 @@ def choose(
 def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """Give the images that are in any of the sets."""
     return np.unique(np.concatenate([_NONE, *sets.values()]))
+
+
+def _alike(one: Selection, other: Selection, sign: str, *, but: str) -> None:
+    """Refuse to combine selections that differ in another field than those."""
+    for each in fields(one):
+        if each.name not in but.split() and getattr(one, each.name) != getattr(other, each.name):
+            raise _unsound(sign, f"they differ in {each.name}")
+
+
+def _unsound(sign: str, because: str) -> UsageError:
+    return UsageError(
+        f"no single selection is what '{sign}' asks for: {because}",
+        remedy="download one after the other, or change one of them",
+    )
+
+
+def _together(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one + other))
 
 
 def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -11,9 +11,10 @@ from oidkit.errors import UsageError
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
-__all__ = ["add_classes", "add_selection", "selection_of"]
+__all__ = ["add_classes", "add_selection", "recipe_of", "selection_of"]
 
 _FLAGS = {
     "occluded": "whose object is, or is not, hidden in part by another",
@@ -138,13 +139,38 @@ def selection_of(options: Namespace) -> Selection:
     )
 
 
+def recipe_of(options: Namespace) -> Recipe:
+    """Read the recipe that ``--recipe`` names; nothing else may then say what is wanted.
+
+    Raises:
+        UsageError: there is another flag, or the file is no recipe.
+
+    """
+    bare = Parser(prog="")
+    add_classes(bare)
+    add_selection(bare)
+    for name, default in vars(bare.parse_args([])).items():
+        if getattr(options, name) != default:
+            flag = "a class" if name == "classes" else f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--recipe says all that is wanted, and {flag} was given too",
+                remedy="leave out one of them, or edit a copy of the recipe",
+            )
+    from oidkit.recipe import Recipe
+
+    return Recipe.from_toml(_text(options.recipe, flag="--recipe"), name=options.recipe)
+
+
+def _text(path: str, *, flag: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"cannot read {path}: {reason}", remedy=f"check {flag}") from error
+
+
 def _listed(path: str | None) -> list[str]:
     if path is None:
         return []
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"cannot read {path}: {reason}", remedy="check --classes-from") from error
-    names = (line.strip() for line in text.splitlines())
+    names = (line.strip() for line in _text(path, flag="--classes-from").splitlines())
     return [name for name in names if name and not name.startswith("#")]
