@@ -222,6 +222,7 @@ class Asked:
     min_area: float = 0.0
     exclude: tuple[str, ...] = ()
     subclasses: bool = False
+    annotations: str = "requested"
 
     def keeps(self, label: str, sheet: Sheet, row: Row) -> bool:
         """Say whether a row counts: by its flags if it is a box, and by the area of its box."""
@@ -312,10 +313,13 @@ def expected(
                 kept = _rows(asked, sheet, label, own, images)
                 tree[f"csv/{stem(mid)}_{split}_{label}.csv"] = printed(sheet.columns, kept)
                 counted[label] |= {(split, id(row)) for row in kept}
-                if label == "masks":
-                    names = {row[sheet.column("MaskPath")] for row in kept}
-                    masks |= names
-                    tree |= {f"masks/{split}/{n}": mirror.masks[split][n] for n in names}
+                masks |= _add_masks(tree, mirror, sheet, split, kept)
+        for label in asked.labels if asked.annotations == "all" else ():
+            sheet = mirror.sheets[label, split]
+            every_row = _rows(Asked(()), sheet, label, sheet.having("ImageID", images), images)
+            tree[f"csv/all_{split}_{label}.csv"] = printed(sheet.columns, every_row)
+            counted[label] |= {(split, id(row)) for row in every_row}
+            masks |= _add_masks(tree, mirror, sheet, split, every_row)
         if asked.images:
             missing |= _add_images(tree, mirror, asked, split, by_class)
         if asked.metadata:
@@ -328,6 +332,14 @@ def expected(
         tree["attribution.csv"] = printed(ATTRIBUTION, attribution)
     rows = {label: len(found) for label, found in counted.items()}
     return Expected(tree, every, missing, len(masks), rows)
+
+
+def _add_masks(tree: Tree, mirror: Mirror, sheet: Sheet, split: str, rows: list[Row]) -> set[str]:
+    if "MaskPath" not in sheet.columns:
+        return set()
+    names = {row[sheet.column("MaskPath")] for row in rows}
+    tree |= {f"masks/{split}/{name}": mirror.masks[split][name] for name in names}
+    return names
 
 
 def _rows(asked: Asked, sheet: Sheet, label: str, rows: list[Row], images: set[str]) -> list[Row]:

@@ -50,6 +50,7 @@ selections = st.builds(
     exclude=st.lists(names, max_size=3).map(tuple),
     subclasses=st.booleans(),
     total=st.none() | st.integers(1, 10**9),
+    annotations=st.sampled_from(["requested", "all"]),
 )
 
 

@@ -200,6 +200,7 @@ def test_the_choice_of_a_seed_is_the_same_for_ever(seed: int) -> None:
         ({"layout": "tree"}, "there is no layout 'tree'"),
         ({"limit": 0}, "a limit of 0 images makes no sense"),
         ({"limit": -1}, "a limit of -1 images makes no sense"),
+        ({"annotations": "none"}, "there is no kind of annotations 'none'"),
         ({"total": 0}, "a total of 0 images makes no sense"),
         ({"occluded": "1"}, "there is no value of occluded '1'"),
         ({"group_of": "-1"}, "there is no value of group_of '-1'"),
@@ -228,6 +229,7 @@ selections = st.builds(
     exclude=st.lists(st.sampled_from(MIDS), unique=True).map(tuple),
     subclasses=st.booleans(),
     total=st.none() | limits,
+    annotations=st.sampled_from(["requested", "all"]),
 )
 
 

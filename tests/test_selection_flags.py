@@ -313,3 +313,33 @@ def test_a_total_holds_in_each_split_and_the_folder_fits_it(
         assert differences(tree_of(out), want.tree) == []
     small, large = (tree_of(tmp_path / each) for each in ("3", "6"))
     assert small.keys() < large.keys()
+
+
+# -- every annotation ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels", [("boxes",), ("masks",), ("boxes", "masks")])
+@pytest.mark.parametrize("min_area", [0.0, 0.1])
+def test_all_annotations_of_the_chosen_images_come_on_top(
+    mirror: Mirror, settings: Settings, tmp_path: Path, labels: tuple[Label, ...], min_area: float
+) -> None:
+    """`all` adds files of every row of the chosen images, and every mask; class files stay."""
+    asked = Asked((HANDGUN,), labels=labels, min_area=min_area, annotations="all")
+    want = expected(mirror, asked)
+    requested = expected(mirror, dataclasses.replace(asked, annotations="requested"))
+    assert want.images == requested.images
+    assert all(want.rows[label] > requested.rows[label] for label in labels)
+    selection = Selection((HANDGUN,), labels=labels, min_area=min_area, annotations="all")
+    agree(tmp_path / "out", selection, settings, want)
+
+
+def test_files_of_every_annotation_grow_with_the_images(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """Two selections with `all` in one folder leave every row of the images of both."""
+    for each in (Selection((PERSON,), annotations="all", total=4),
+                 Selection((HANDGUN,), annotations="all", min_area=0.05),
+                 Selection((PERSON, HANDGUN), annotations="all")):  # fmt: skip
+        download(each, tmp_path, settings=settings)
+    want = expected(mirror, Asked((PERSON, HANDGUN), annotations="all"))
+    assert differences(tree_of(tmp_path), want.tree) == []

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Choice", "Flag", "Layout", "Match", "Selection", "choose", "union"]
+__all__ = ["Annotations", "Choice", "Flag", "Layout", "Match", "Selection", "choose", "union"]
 
 Match = Literal["any", "all"]
 Layout = Literal["class", "flat"]
 Flag = Literal["yes", "no", "any"]
+Annotations = Literal["requested", "all"]
 
 _NONE = np.empty(0, dtype=np.uint64)
 _FLAGS = {
@@ -52,6 +53,9 @@ class Selection:
     nothing: it chooses no image, and is not in the annotations.
 
     `total` is the largest number of images in each split, taken from the classes in turn.
+
+    With `annotations` "all", files of every annotation of the chosen images come on top, whatever
+    its class and whatever is kept, and all their masks.
 
     Selections of the same images are combined by ``|`` (either), ``&`` (both) and ``-`` (the first
     and not the second), as far as one selection can say it. That is about images: the annotations
@@ -83,6 +87,7 @@ class Selection:
     exclude: tuple[str, ...] = ()
     subclasses: bool = False
     total: int | None = None
+    annotations: Annotations = "requested"
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -90,6 +95,7 @@ class Selection:
         _among("label type", self.labels, LABELS)
         _among("match", (self.match,), get_args(Match))
         _among("layout", (self.layout,), get_args(Layout))
+        _among("kind of annotations", (self.annotations,), get_args(Annotations))
         for name in _FLAGS:
             _among(f"value of {name}", (getattr(self, name),), get_args(Flag))
         if not 0 <= self.min_area <= 1:
@@ -191,7 +197,7 @@ class Selection:
         """
         if not isinstance(other, Selection):
             return NotImplemented
-        free = "splits classes match exclude layout images metadata min_area "
+        free = "splits classes match exclude annotations layout images metadata min_area "
         _alike(self, other, "-", but=free + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")

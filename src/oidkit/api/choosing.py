@@ -109,6 +109,17 @@ class Choosing:
         found = self._table(label, split).rows_of(self._all(of), columns=columns, keep=keep)
         return only_images(found, images)
 
+    def every_row(
+        self,
+        label: Label,
+        split: Split,
+        *,
+        images: NDArray[np.uint64],
+        columns: Sequence[str] | None = None,
+    ) -> Rows:
+        """Give all rows of some images, of any class, by ImageID and then LabelName."""
+        return self._table(label, split).rows_by_image(images, columns=columns)
+
     def published(
         self, label: Label, split: Split, images: NDArray[np.uint64], mids: Sequence[str]
     ) -> Rows:

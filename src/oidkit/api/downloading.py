@@ -245,9 +245,14 @@ class _Work:
                 images.append(self._plan_images(split, choice, dataset))
             for label in self.wanted.labels:
                 columns = ["ImageID", "MaskPath"] if label == "masks" else ["ImageID"]
-                found = self.choosing.rows(
-                    label, split, of=self.classes, images=choice.images, columns=columns
-                )
+                if self.wanted.annotations == "all":
+                    found = self.choosing.every_row(
+                        label, split, images=choice.images, columns=columns
+                    )
+                else:
+                    found = self.choosing.rows(
+                        label, split, of=self.classes, images=choice.images, columns=columns
+                    )
                 rows[label] = rows.get(label, 0) + found.height
                 if label == "masks":
                     folder = f"masks/{split}"
@@ -338,6 +343,9 @@ class _Work:
         for split in self.choices:
             for each in self.classes:
                 self._write_class(dataset, split, each, mixed=mixed)
+            for label in self.wanted.labels if self.wanted.annotations == "all" else ():
+                rows = self.choosing.every_row(label, split, images=self.choices[split].images)
+                self._add_rows(dataset, f"csv/all_{split}_{label}.csv", rows)
             if self.wanted.metadata:
                 rows = self._write_images(dataset, split)
                 attribution.append(rows.select(ATTRIBUTION))

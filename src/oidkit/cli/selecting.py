@@ -97,6 +97,13 @@ def add_selection(parser: Parser) -> None:
         "(default: 0)",
     )
     parser.add_argument(
+        "--annotations",
+        default="requested",
+        metavar="requested|all",
+        help="annotations of the classes, or besides them every annotation of the chosen images, "
+        "in csv/all_<split>_<label>.csv, with its mask (default: requested)",
+    )
+    parser.add_argument(
         "--layout",
         default="class",
         metavar="class|flat",
@@ -135,6 +142,7 @@ def selection_of(options: Namespace) -> Selection:
         min_area=options.min_area,
         exclude=tuple(options.exclude),
         subclasses=options.subclasses,
+        annotations=options.annotations,
         **{name: getattr(options, name) for name in _FLAGS},
     )
 
