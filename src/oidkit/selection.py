@@ -14,19 +14,32 @@ import numpy as np
 from oidkit.catalog import LABELS, SPLITS, Label, Split
 from oidkit.errors import UsageError
 from oidkit.schema import Keep, Schema
+from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["Annotations", "Choice", "Flag", "Layout", "Match", "Selection", "choose", "union"]
+__all__ = [
+    "LISTED",
+    "Annotations",
+    "Choice",
+    "Flag",
+    "Layout",
+    "Match",
+    "Selection",
+    "choose",
+    "union",
+]
 
 Match = Literal["any", "all"]
 Layout = Literal["class", "flat"]
 Flag = Literal["yes", "no", "any"]
 Annotations = Literal["requested", "all"]
 
+LISTED = ""
+"""Stands for a MID where images are listed by their ids."""
 _NONE = np.empty(0, dtype=np.uint64)
 _FLAGS = {
     "occluded": "IsOccluded",
@@ -56,6 +69,10 @@ class Selection:
 
     With `annotations` "all", files of every annotation of the chosen images come on top, whatever
     its class and whatever is kept, and all their masks.
+
+    `image_ids` are images to take in besides those of the classes, or in place of any class, as
+    ``train/<id>`` or ``<id>``; of other splits than `splits` they are left out. No limit counts
+    them, but `total` does, as those of one more class. Without any class, `annotations` are "all".
 
     Selections of the same images are combined by ``|`` (either), ``&`` (both) and ``-`` (the first
     and not the second), as far as one selection can say it. That is about images: the annotations
@@ -88,6 +105,7 @@ class Selection:
     subclasses: bool = False
     total: int | None = None
     annotations: Annotations = "requested"
+    image_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -103,6 +121,13 @@ class Selection:
                 f"a smallest area of {self.min_area} makes no sense",
                 remedy="give a share of the image from 0 to 1, such as 0.01",
             )
+        for each in self.image_ids:
+            split, _, image_id = each.rpartition("/")
+            if not IMAGE_ID_PATTERN.fullmatch(image_id) or split not in ("", *SPLITS):
+                raise UsageError(
+                    f"'{each[:60]}' is not the id of an image",
+                    remedy="write 16 hex digits, or a split before them, as in train/<id>",
+                )
         for what, most in (("limit", self.limit), ("total", self.total)):
             if most is not None and most < 1:
                 raise UsageError(
@@ -197,13 +222,13 @@ class Selection:
         """
         if not isinstance(other, Selection):
             return NotImplemented
-        free = "splits classes match exclude annotations layout images metadata min_area "
+        free = "splits classes match exclude image_ids annotations layout images metadata min_area "
         _alike(self, other, "-", but=free + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
             raise _unsound("-", "what a limit picks depends on all that it may pick from")
-        if other.narrows or other.exclude or not other._takes_any:
+        if other.narrows or other.exclude or other.image_ids or not other._takes_any:
             raise _unsound("-", "only images with any of some classes can be taken away")
         return replace(self, exclude=_together(self.exclude, other.classes))
 
@@ -258,6 +283,8 @@ def choose(
 ) -> Choice:
     """Choose among the images that have each class, but for those *without* which it has to be.
 
+    Under `LISTED` are images that are wanted without any class: no match or limit is for them.
+
     With *match* "all" only images that have every class stay. *limit* keeps at most so many images
     for each class: the first ones in an order that depends on the seed and the image alone. So a
     larger limit keeps all that a smaller one chose, whatever the order of the classes, on any
@@ -267,17 +294,22 @@ def choose(
     of each, and so on, in the same order within a class; an image counts where it comes first. A
     larger total, too, keeps all that a smaller one chose, and so does a larger limit with it.
     """
-    if match == "all" and candidates:
-        ids = iter(candidates.values())
+    having = {mid: ids for mid, ids in candidates.items() if mid != LISTED}
+    if match == "all" and having:
+        ids = iter(having.values())
         common = next(ids)
         for other in ids:
             common = np.intersect1d(common, other, assume_unique=True)
-        candidates = dict.fromkeys(candidates, common)
+        having = dict.fromkeys(having, common)
+    if LISTED in candidates:
+        having[LISTED] = candidates[LISTED]
     if len(without):
-        candidates = {
-            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in candidates.items()
+        having = {
+            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in having.items()
         }
-    picked = {mid: _first(ids, limit, seed) for mid, ids in candidates.items()}
+    picked = {
+        mid: ids if mid == LISTED else _first(ids, limit, seed) for mid, ids in having.items()
+    }
     if total is not None:
         picked = _first_of_all(picked, total, seed)
     return Choice(picked, union(picked))
@@ -314,7 +346,7 @@ def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
             )
 
 
-_LISTS = ("classes", "splits", "labels", "exclude")
+_LISTS = ("classes", "splits", "labels", "exclude", "image_ids")
 _TYPES: dict[str, tuple[type, ...]] = {
     "limit": (int, type(None)),
     "total": (int, type(None)),

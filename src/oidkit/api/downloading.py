@@ -31,7 +31,7 @@ from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
 from oidkit.recipe import Recipe
 from oidkit.schema import ATTRIBUTION
-from oidkit.selection import Choice, Selection
+from oidkit.selection import LISTED, Choice, Selection
 from oidkit.tables import Rows, image_names, joined, printed, with_earlier
 from oidkit.taxonomy import OidClass, folder_name, mid_stem
 
@@ -245,7 +245,7 @@ class _Work:
                 images.append(self._plan_images(split, choice, dataset))
             for label in self.wanted.labels:
                 columns = ["ImageID", "MaskPath"] if label == "masks" else ["ImageID"]
-                if self.wanted.annotations == "all":
+                if self.choosing.takes_all:
                     found = self.choosing.every_row(
                         label, split, images=choice.images, columns=columns
                     )
@@ -294,10 +294,11 @@ class _Work:
         front = f"images/{split}"
         if self.wanted.layout == "flat":
             return {front: choice.images}
-        return {
+        places = {
             f"{front}/{folder_name(each.name, each.mid)}": choice.by_class[each.mid]
             for each in self.classes
         }
+        return places | ({front: choice.by_class[LISTED]} if LISTED in choice.by_class else {})
 
     def _mask_bytes(self, plans: Sequence[MaskPlan]) -> tuple[int, int]:
         """Sum up the masks to fetch, and the directories that have to be read for them."""
@@ -322,6 +323,8 @@ class _Work:
         source = self.session.source.name
         description = known or Description(settings.release_name, source)
         plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        if self.wanted.image_ids:
+            plain["image_ids"] = sorted(set(self.wanted.image_ids))
         if self.wanted.exclude:
             plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
         save_description(dataset.root, description.with_selection(plain, source=source))
@@ -343,7 +346,7 @@ class _Work:
         for split in self.choices:
             for each in self.classes:
                 self._write_class(dataset, split, each, mixed=mixed)
-            for label in self.wanted.labels if self.wanted.annotations == "all" else ():
+            for label in self.wanted.labels if self.choosing.takes_all else ():
                 rows = self.choosing.every_row(label, split, images=self.choices[split].images)
                 self._add_rows(dataset, f"csv/all_{split}_{label}.csv", rows)
             if self.wanted.metadata:

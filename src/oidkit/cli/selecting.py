@@ -39,6 +39,12 @@ def add_classes(parser: Parser) -> None:
 
 def add_selection(parser: Parser) -> None:
     """Add the flags that say which images and annotations of the classes are wanted."""
+    parser.add_argument(
+        "--image-ids",
+        metavar="FILE",
+        help="images to take in besides those of the classes, or without any class: train/<id> or "
+        "<id>, one a line",
+    )
     add_splits(parser)
     add_labels(parser)
     parser.add_argument(
@@ -120,8 +126,8 @@ def add_selection(parser: Parser) -> None:
 
 def selection_of(options: Namespace) -> Selection:
     """Give the selection that the flags name."""
-    names = [*options.classes, *_listed(options.classes_from)]
-    if not names:
+    names = [*options.classes, *_listed(options.classes_from, flag="--classes-from")]
+    if not names and not options.image_ids:
         raise UsageError(
             "no class was named",
             remedy="name one, as in: oid download Handgun; list them with: oid classes",
@@ -143,6 +149,7 @@ def selection_of(options: Namespace) -> Selection:
         exclude=tuple(options.exclude),
         subclasses=options.subclasses,
         annotations=options.annotations,
+        image_ids=tuple(_listed(options.image_ids, flag="--image-ids")),
         **{name: getattr(options, name) for name in _FLAGS},
     )
 
@@ -177,8 +184,8 @@ def _text(path: str, *, flag: str) -> str:
         raise UsageError(f"cannot read {path}: {reason}", remedy=f"check {flag}") from error
 
 
-def _listed(path: str | None) -> list[str]:
+def _listed(path: str | None, *, flag: str) -> list[str]:
     if path is None:
         return []
-    names = (line.strip() for line in _text(path, flag="--classes-from").splitlines())
+    names = (line.strip() for line in _text(path, flag=flag).splitlines())
     return [name for name in names if name and not name.startswith("#")]
