@@ -222,6 +222,9 @@ class Asked:
     min_area: float = 0.0
     exclude: tuple[str, ...] = ()
     subclasses: bool = False
+    annotations: str = "requested"
+    image_ids: tuple[str, ...] = ()
+    """Images that are listed, each with its split."""
 
     def keeps(self, label: str, sheet: Sheet, row: Row) -> bool:
         """Say whether a row counts: by its flags if it is a box, and by the area of its box."""
@@ -248,6 +251,12 @@ class Asked:
             found = dict.fromkeys(found, common)
         unwanted = self.unwanted(mirror, split)
         return {mid: images - unwanted for mid, images in found.items()}
+
+    def listed(self, mirror: Mirror, split: str) -> set[str]:
+        """Give the listed images of a split, but for those with an excluded class."""
+        pairs = [each.split("/") for each in self.image_ids]
+        found = {image_id for place, image_id in pairs if place == split}
+        return found - self.unwanted(mirror, split)
 
     def unwanted(self, mirror: Mirror, split: str) -> set[str]:
         """Give the images that carry a class which is excluded, in any row of any label."""
@@ -301,7 +310,8 @@ def expected(
     attribution: list[Row] = []
     for split in asked.splits:
         by_class = chosen[split] if chosen else asked.chosen(mirror, split)
-        images = set[str]().union(*by_class.values())
+        listed = asked.listed(mirror, split)
+        images = listed.union(*by_class.values())
         every |= {f"{split}/{each}" for each in images}
         for mid, ids in by_class.items():
             lines = "".join(f"{split}/{each}\n" for each in sorted(ids))
@@ -312,12 +322,19 @@ def expected(
                 kept = _rows(asked, sheet, label, own, images)
                 tree[f"csv/{stem(mid)}_{split}_{label}.csv"] = printed(sheet.columns, kept)
                 counted[label] |= {(split, id(row)) for row in kept}
-                if label == "masks":
-                    names = {row[sheet.column("MaskPath")] for row in kept}
-                    masks |= names
-                    tree |= {f"masks/{split}/{n}": mirror.masks[split][n] for n in names}
+                masks |= _add_masks(tree, mirror, sheet, split, kept)
+        for label in asked.labels if asked.annotations == "all" else ():
+            sheet = mirror.sheets[label, split]
+            every_row = _rows(Asked(()), sheet, label, sheet.having("ImageID", images), images)
+            tree[f"csv/all_{split}_{label}.csv"] = printed(sheet.columns, every_row)
+            counted[label] |= {(split, id(row)) for row in every_row}
+            masks |= _add_masks(tree, mirror, sheet, split, every_row)
         if asked.images:
-            missing |= _add_images(tree, mirror, asked, split, by_class)
+            for mid, ids in by_class.items():
+                name = class_folder(mirror.names[mid], mid)
+                folder = f"{split}/{name}" if asked.layout == "class" else split
+                missing |= _add_images(tree, mirror, split, folder, ids)
+            missing |= _add_images(tree, mirror, split, split, listed)
         if asked.metadata:
             sheet = mirror.image_list(split)
             kept = sorted(sheet.having("ImageID", images), key=lambda row: row[0])
@@ -330,6 +347,14 @@ def expected(
     return Expected(tree, every, missing, len(masks), rows)
 
 
+def _add_masks(tree: Tree, mirror: Mirror, sheet: Sheet, split: str, rows: list[Row]) -> set[str]:
+    if "MaskPath" not in sheet.columns:
+        return set()
+    names = {row[sheet.column("MaskPath")] for row in rows}
+    tree |= {f"masks/{split}/{name}": mirror.masks[split][name] for name in names}
+    return names
+
+
 def _rows(asked: Asked, sheet: Sheet, label: str, rows: list[Row], images: set[str]) -> list[Row]:
     at, name = sheet.column("ImageID"), sheet.column("LabelName")
     kept = [row for row in rows if row[at] in images and asked.keeps(label, sheet, row)]
@@ -337,19 +362,15 @@ def _rows(asked: Asked, sheet: Sheet, label: str, rows: list[Row], images: set[s
 
 
 def _add_images(
-    tree: Tree, mirror: Mirror, asked: Asked, split: str, by_class: dict[str, set[str]]
+    tree: Tree, mirror: Mirror, split: str, folder: str, ids: Iterable[str]
 ) -> set[str]:
     missing = set()
-    for mid, ids in by_class.items():
-        folder = f"images/{split}"
-        if asked.layout == "class":
-            folder += f"/{class_folder(mirror.names[mid], mid)}"
-        for each in ids:
-            data = mirror.image(split, each)
-            if data is None:
-                missing.add(f"{split}/{each}")
-            else:
-                tree[f"{folder}/{each}.jpg"] = data
+    for each in ids:
+        data = mirror.image(split, each)
+        if data is None:
+            missing.add(f"{split}/{each}")
+        else:
+            tree[f"images/{folder}/{each}.jpg"] = data
     return missing
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from oidkit.errors import UsageError
-from oidkit.selection import Choice, Match, Selection, choose, union
+from oidkit.selection import LISTED, Choice, Match, Selection, choose, union
 
 Ids = NDArray[np.uint64]
 MIDS = ("/m/01g317", "/m/0gxl3", "/m/01_5g", "/g/11c3krnq6j")
@@ -161,6 +161,17 @@ def test_a_total_is_balanced_over_classes(having: dict[str, Ids], total: int, se
     assert len(found.images) == min(total, len(every))
 
 
+@given(having=candidates, match=matches, limit=limits, seed=seeds, listed=images)
+def test_listed_images_change_nothing_for_the_classes(
+    having: dict[str, Ids], match: Match, limit: int, seed: int, listed: Ids
+) -> None:
+    """Images under `LISTED` are all taken, and each class has what it has without them."""
+    alone = choose(having, match=match, limit=limit, seed=seed)
+    found = choose({**having, LISTED: listed}, match=match, limit=limit, seed=seed)
+    assert sets(found) == {**sets(alone), LISTED: set(listed.tolist())}
+    assert set(found.images.tolist()) == {*alone.images.tolist(), *listed.tolist()}
+
+
 def test_seeds_choose_differently_and_evenly() -> None:
     """Over 400 seeds every one of 50 images is kept about as often as any other."""
     ids = np.arange(50, dtype=np.uint64)
@@ -200,6 +211,10 @@ def test_the_choice_of_a_seed_is_the_same_for_ever(seed: int) -> None:
         ({"layout": "tree"}, "there is no layout 'tree'"),
         ({"limit": 0}, "a limit of 0 images makes no sense"),
         ({"limit": -1}, "a limit of -1 images makes no sense"),
+        ({"annotations": "none"}, "there is no kind of annotations 'none'"),
+        ({"image_ids": ("train/1",)}, "'train/1' is not the id of an image"),
+        ({"image_ids": ("dev/0123456789abcdef",)}, "'dev/0123456789abcdef' is not the id"),
+        ({"image_ids": ("0123456789ABCDEF",)}, "'0123456789ABCDEF' is not the id"),
         ({"total": 0}, "a total of 0 images makes no sense"),
         ({"occluded": "1"}, "there is no value of occluded '1'"),
         ({"group_of": "-1"}, "there is no value of group_of '-1'"),
@@ -228,6 +243,8 @@ selections = st.builds(
     exclude=st.lists(st.sampled_from(MIDS), unique=True).map(tuple),
     subclasses=st.booleans(),
     total=st.none() | limits,
+    annotations=st.sampled_from(["requested", "all"]),
+    image_ids=st.lists(st.sampled_from(["train/0123456789abcdef", "f" * 16])).map(tuple),
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from oidkit.api import Settings, download, plan
+from oidkit.cli import main
 from oidkit.errors import UsageError
 from oidkit.selection import Selection
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oidkit.catalog import Label
-    from oidkit.selection import Match
+    from oidkit.selection import Layout, Match
 
 SPEC = dataclasses.replace(
     ReleaseSpec.tiny(),
@@ -313,3 +314,123 @@ def test_a_total_holds_in_each_split_and_the_folder_fits_it(
         assert differences(tree_of(out), want.tree) == []
     small, large = (tree_of(tmp_path / each) for each in ("3", "6"))
     assert small.keys() < large.keys()
+
+
+# -- every annotation ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("labels", [("boxes",), ("masks",), ("boxes", "masks")])
+@pytest.mark.parametrize("min_area", [0.0, 0.1])
+def test_all_annotations_of_the_chosen_images_come_on_top(
+    mirror: Mirror, settings: Settings, tmp_path: Path, labels: tuple[Label, ...], min_area: float
+) -> None:
+    """`all` adds files of every row of the chosen images, and every mask; class files stay."""
+    asked = Asked((HANDGUN,), labels=labels, min_area=min_area, annotations="all")
+    want = expected(mirror, asked)
+    requested = expected(mirror, dataclasses.replace(asked, annotations="requested"))
+    assert want.images == requested.images
+    assert all(want.rows[label] > requested.rows[label] for label in labels)
+    selection = Selection((HANDGUN,), labels=labels, min_area=min_area, annotations="all")
+    agree(tmp_path / "out", selection, settings, want)
+
+
+def test_files_of_every_annotation_grow_with_the_images(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """Two selections with `all` in one folder leave every row of the images of both."""
+    for each in (Selection((PERSON,), annotations="all", total=4),
+                 Selection((HANDGUN,), annotations="all", min_area=0.05),
+                 Selection((PERSON, HANDGUN), annotations="all")):  # fmt: skip
+        download(each, tmp_path, settings=settings)
+    want = expected(mirror, Asked((PERSON, HANDGUN), annotations="all"))
+    assert differences(tree_of(tmp_path), want.tree) == []
+
+
+# -- listed images ------------------------------------------------------------------------------
+
+
+def some_images(mirror: Mirror) -> tuple[str, ...]:
+    """List every fifth image of each split, with its split."""
+    found = []
+    for split in SPLITS:
+        sheet = mirror.image_list(split)
+        ids = sorted(row[sheet.column("ImageID")] for row in sheet.rows)
+        found += [f"{split}/{each}" for each in ids[::5]]
+    return tuple(found)
+
+
+@pytest.mark.parametrize("layout", ["class", "flat"])
+@pytest.mark.parametrize("bare", [True, False])
+def test_listed_images_come_besides_those_of_classes(
+    mirror: Mirror, settings: Settings, tmp_path: Path, layout: Layout, *, bare: bool
+) -> None:
+    """Listed images lie right in their split's folder, with the rows of the classes on them."""
+    ids = some_images(mirror)
+    written = tuple(each.split("/")[1] for each in ids) if bare else ids
+    asked = Asked((HANDGUN,), layout=layout, image_ids=ids, min_area=0.05)
+    want = expected(mirror, asked)
+    alone = expected(mirror, dataclasses.replace(asked, image_ids=()))
+    assert len(alone.images) < len(want.images) < len(alone.images) + len(ids)
+    selection = Selection((HANDGUN,), layout=layout, image_ids=written, min_area=0.05)
+    agree(tmp_path / "out", selection, settings, want)
+
+
+def test_listed_images_without_a_class_bring_every_annotation(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """In place of classes a list chooses its images alone, and all that is known of them."""
+    ids = some_images(mirror)
+    want = expected(mirror, Asked((), image_ids=ids, annotations="all"))
+    assert want.images == set(ids)
+    agree(tmp_path / "out", Selection((), image_ids=ids), settings, want)
+
+
+def test_a_limit_is_not_for_listed_images_but_exclusion_is(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """Each listed image is there beside the one that the limit leaves, unless it is excluded."""
+    ids = some_images(mirror)
+    man = mirror.by_id("Man")
+    selection = Selection((HANDGUN,), image_ids=ids, limit=1, exclude=("Man",), images=False)
+    download(selection, tmp_path, settings=settings)
+    asked = Asked((HANDGUN,), image_ids=ids, exclude=(man,), images=False)
+    chosen = {split: ids_in(tmp_path, [HANDGUN], split) for split in SPLITS}
+    assert all(len(found[HANDGUN]) == 1 for found in chosen.values())
+    want = expected(mirror, asked, chosen=chosen)
+    assert differences(tree_of(tmp_path), want.tree) == []
+    assert 3 < len(want.images) < len(ids) + 3
+
+
+def test_listed_images_of_other_splits_are_left_out(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """With one split, listed images that name another are not fetched."""
+    ids = some_images(mirror)
+    asked = Asked((), splits=("test",), image_ids=ids, annotations="all")
+    selection = Selection((), splits=("test",), image_ids=ids)
+    agree(tmp_path / "out", selection, settings, expected(mirror, asked))
+
+
+def test_an_id_that_no_list_has_is_named(settings: Settings, tmp_path: Path) -> None:
+    """A bare id of no split ends the run before anything is written."""
+    selection = Selection(("Handgun",), image_ids=("0123456789abcdef",))
+    with pytest.raises(UsageError, match=r"1 image id is in no image list .* 0123456789abcdef"):
+        download(selection, tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out" / "csv").exists()
+
+
+def test_the_command_reads_a_list_of_images(
+    mirror: Mirror, settings: Settings, tmp_path: Path
+) -> None:
+    """`--image-ids` takes the lists that every download writes; its recipe holds the list."""
+    common = ["--source", str(settings.source), "--cache", str(settings.cache), "--quiet"]
+    ids = some_images(mirror)
+    (tmp_path / "ids.txt").write_text("# mine\n\n" + "\n".join(ids) + "\n", encoding="utf-8")
+    want = expected(mirror, Asked((), image_ids=ids, annotations="all"))
+    code = 3 if want.missing else 0
+    line = ["download", "--image-ids", str(tmp_path / "ids.txt"), *common]
+    assert main([*line, "--out", str(tmp_path / "out")]) == code
+    assert differences(tree_of(tmp_path / "out"), want.tree) == []
+    recipe = str(tmp_path / "out/.oid/recipe.toml")
+    assert main(["download", "--recipe", recipe, *common, "--out", str(tmp_path / "two")]) == code
+    assert differences(tree_of(tmp_path / "two"), want.tree) == []

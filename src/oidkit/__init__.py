@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from oidkit.demonstration import demo
     from oidkit.errors import OidError
     from oidkit.planning import Plan
+    from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "IndexEntry",
     "OidError",
     "Plan",
+    "Recipe",
     "Report",
     "Selection",
     "Settings",
@@ -66,6 +68,7 @@ __all__ = [
 _PLACES = {
     "OidError": "oidkit.errors",
     "Plan": "oidkit.planning",
+    "Recipe": "oidkit.recipe",
     "Selection": "oidkit.selection",
     "demo": "oidkit.demonstration",
 }

@@ -5,6 +5,7 @@
     downloader_IDs_for_<mid>_<split>.txt
     csv/  images/<split>/  masks/<split>/  attribution.csv
     .oid/dataset.json    the release, and every selection that went into the folder
+    .oid/recipe.toml     the same for `oid download --recipe`
     .oid/manifest.csv    one row for each file that was asked for
     .oid/lock            held while a run writes
 """
@@ -30,6 +31,8 @@ from oidkit.disk import (
 )
 from oidkit.errors import DiskError, UsageError
 from oidkit.imagefile import jpeg_fault
+from oidkit.recipe import Recipe
+from oidkit.selection import Selection
 from oidkit.tables import Manifest
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
@@ -265,19 +268,22 @@ def read_dataset(root: Path) -> Dataset | None:
 
 
 def save_description(root: Path, description: Description) -> None:
-    """Write down the release and the selections."""
+    """Write down the release and the selections, for us and as a recipe."""
+    selections = tuple(map(Selection.from_dict, description.selections))
+    recipe = Recipe(selections, description.release).to_toml()
     plain = {
         "format": FORMAT,
         "release": description.release,
         "source": description.source,
         "selections": list(description.selections),
     }
-    try:
-        write_atomically(
-            root / ".oid" / "dataset.json", json.dumps(plain, indent=2).encode() + b"\n"
-        )
-    except OSError as error:
-        raise DiskError.from_os(error, path=root / ".oid" / "dataset.json") from error
+    files = {"dataset.json": json.dumps(plain, indent=2) + "\n", "recipe.toml": recipe}
+    for name, text in files.items():
+        path = root / ".oid" / name
+        try:
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise DiskError.from_os(error, path=path) from error
 
 
 def _foreign(root: Path) -> str | None:

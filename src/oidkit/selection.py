@@ -6,7 +6,7 @@ them, 8 bytes each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,18 +14,32 @@ import numpy as np
 from oidkit.catalog import LABELS, SPLITS, Label, Split
 from oidkit.errors import UsageError
 from oidkit.schema import Keep, Schema
+from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["Choice", "Flag", "Layout", "Match", "Selection", "choose", "union"]
+__all__ = [
+    "LISTED",
+    "Annotations",
+    "Choice",
+    "Flag",
+    "Layout",
+    "Match",
+    "Selection",
+    "choose",
+    "union",
+]
 
 Match = Literal["any", "all"]
 Layout = Literal["class", "flat"]
 Flag = Literal["yes", "no", "any"]
+Annotations = Literal["requested", "all"]
 
+LISTED = ""
+"""Stands for a MID where images are listed by their ids."""
 _NONE = np.empty(0, dtype=np.uint64)
 _FLAGS = {
     "occluded": "IsOccluded",
@@ -53,6 +67,17 @@ class Selection:
 
     `total` is the largest number of images in each split, taken from the classes in turn.
 
+    With `annotations` "all", files of every annotation of the chosen images come on top, whatever
+    its class and whatever is kept, and all their masks.
+
+    `image_ids` are images to take in besides those of the classes, or in place of any class, as
+    ``train/<id>`` or ``<id>``; of other splits than `splits` they are left out. No limit counts
+    them, but `total` does, as those of one more class. Without any class, `annotations` are "all".
+
+    Selections of the same images are combined by ``|`` (either), ``&`` (both) and ``-`` (the first
+    and not the second), as far as one selection can say it. That is about images: the annotations
+    are then those of all classes of the result, on all of them.
+
     `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
     kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
 
@@ -79,6 +104,8 @@ class Selection:
     exclude: tuple[str, ...] = ()
     subclasses: bool = False
     total: int | None = None
+    annotations: Annotations = "requested"
+    image_ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -86,6 +113,7 @@ class Selection:
         _among("label type", self.labels, LABELS)
         _among("match", (self.match,), get_args(Match))
         _among("layout", (self.layout,), get_args(Layout))
+        _among("kind of annotations", (self.annotations,), get_args(Annotations))
         for name in _FLAGS:
             _among(f"value of {name}", (getattr(self, name),), get_args(Flag))
         if not 0 <= self.min_area <= 1:
@@ -93,6 +121,13 @@ class Selection:
                 f"a smallest area of {self.min_area} makes no sense",
                 remedy="give a share of the image from 0 to 1, such as 0.01",
             )
+        for each in self.image_ids:
+            split, _, image_id = each.rpartition("/")
+            if not IMAGE_ID_PATTERN.fullmatch(image_id) or split not in ("", *SPLITS):
+                raise UsageError(
+                    f"'{each[:60]}' is not the id of an image",
+                    remedy="write 16 hex digits, or a split before them, as in train/<id>",
+                )
         for what, most in (("limit", self.limit), ("total", self.total)):
             if most is not None and most < 1:
                 raise UsageError(
@@ -133,6 +168,82 @@ class Selection:
         except TypeError as error:
             raise UsageError(f"this is no selection: {error}") from error
 
+    def __or__(self, other: object) -> Selection:
+        """Select the images that either selects.
+
+        Raises:
+            UsageError: no single selection does that.
+
+        """
+        if not isinstance(other, Selection):
+            return NotImplemented
+        if set(self.classes) == set(other.classes):
+            _alike(self, other, "|", but="splits classes")
+            both = {*self.splits, *other.splits}
+            return replace(self, splits=tuple(split for split in SPLITS if split in both))
+        _alike(self, other, "|", but="classes match")
+        if not (self._takes_any and other._takes_any):
+            raise _unsound("|", "match 'all' of several classes is in one of them")
+        if self.total is not None:
+            raise _unsound("|", "the totals of two selections are not the total of both")
+        return replace(self, classes=_together(self.classes, other.classes), match="any")
+
+    def __and__(self, other: object) -> Selection:
+        """Select the images that both select.
+
+        Raises:
+            UsageError: no single selection does that.
+
+        """
+        if not isinstance(other, Selection):
+            return NotImplemented
+        _alike(self, other, "&", but="splits classes match exclude")
+        splits = tuple(split for split in SPLITS if split in self.splits and split in other.splits)
+        if not splits:
+            raise UsageError("the two selections have no split in common", remedy="name one")
+        if replace(other, splits=self.splits) == self:
+            return replace(self, splits=splits)
+        if self._has_limit:
+            raise _unsound("&", "what a limit picks depends on all that it may pick from")
+        exclude = _together(self.exclude, other.exclude)
+        if set(self.classes) == set(other.classes) and self.match == other.match:
+            return replace(self, splits=splits, exclude=exclude)
+        if not (self._needs_all and other._needs_all):
+            raise _unsound("&", "one of them takes any of several classes")
+        classes = _together(self.classes, other.classes)
+        return replace(self, splits=splits, classes=classes, match="all", exclude=exclude)
+
+    def __sub__(self, other: object) -> Selection:
+        """Select the images that this one selects and the other does not.
+
+        Raises:
+            UsageError: no single selection does that.
+
+        """
+        if not isinstance(other, Selection):
+            return NotImplemented
+        free = "splits classes match exclude image_ids annotations layout images metadata min_area "
+        _alike(self, other, "-", but=free + " ".join(_FLAGS))
+        if not {*self.splits} <= {*other.splits}:
+            raise _unsound("-", "the second lacks a split of the first")
+        if self._has_limit:
+            raise _unsound("-", "what a limit picks depends on all that it may pick from")
+        if other.narrows or other.exclude or other.image_ids or not other._takes_any:
+            raise _unsound("-", "only images with any of some classes can be taken away")
+        return replace(self, exclude=_together(self.exclude, other.classes))
+
+    @property
+    def _takes_any(self) -> bool:
+        return self.match == "any" or len(self.classes) == 1
+
+    @property
+    def _needs_all(self) -> bool:
+        return self.match == "all" or len(self.classes) == 1
+
+    @property
+    def _has_limit(self) -> bool:
+        return self.limit is not None or self.total is not None
+
     def keep(self, schema: Schema) -> Keep | None:
         """Say which rows of an annotation file are kept; None for all of them."""
         values = {
@@ -172,6 +283,8 @@ def choose(
 ) -> Choice:
     """Choose among the images that have each class, but for those *without* which it has to be.
 
+    Under `LISTED` are images that are wanted without any class: no match or limit is for them.
+
     With *match* "all" only images that have every class stay. *limit* keeps at most so many images
     for each class: the first ones in an order that depends on the seed and the image alone. So a
     larger limit keeps all that a smaller one chose, whatever the order of the classes, on any
@@ -181,17 +294,22 @@ def choose(
     of each, and so on, in the same order within a class; an image counts where it comes first. A
     larger total, too, keeps all that a smaller one chose, and so does a larger limit with it.
     """
-    if match == "all" and candidates:
-        ids = iter(candidates.values())
+    having = {mid: ids for mid, ids in candidates.items() if mid != LISTED}
+    if match == "all" and having:
+        ids = iter(having.values())
         common = next(ids)
         for other in ids:
             common = np.intersect1d(common, other, assume_unique=True)
-        candidates = dict.fromkeys(candidates, common)
+        having = dict.fromkeys(having, common)
+    if LISTED in candidates:
+        having[LISTED] = candidates[LISTED]
     if len(without):
-        candidates = {
-            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in candidates.items()
+        having = {
+            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in having.items()
         }
-    picked = {mid: _first(ids, limit, seed) for mid, ids in candidates.items()}
+    picked = {
+        mid: ids if mid == LISTED else _first(ids, limit, seed) for mid, ids in having.items()
+    }
     if total is not None:
         picked = _first_of_all(picked, total, seed)
     return Choice(picked, union(picked))
@@ -202,6 +320,24 @@ def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:
     return np.unique(np.concatenate([_NONE, *sets.values()]))
 
 
+def _alike(one: Selection, other: Selection, sign: str, *, but: str) -> None:
+    """Refuse to combine selections that differ in another field than those."""
+    for each in fields(one):
+        if each.name not in but.split() and getattr(one, each.name) != getattr(other, each.name):
+            raise _unsound(sign, f"they differ in {each.name}")
+
+
+def _unsound(sign: str, because: str) -> UsageError:
+    return UsageError(
+        f"no single selection is what '{sign}' asks for: {because}",
+        remedy="download one after the other, or change one of them",
+    )
+
+
+def _together(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one + other))
+
+
 def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
     for value in values:
         if value not in known:
@@ -210,7 +346,7 @@ def _among(what: str, values: tuple[str, ...], known: tuple[str, ...]) -> None:
             )
 
 
-_LISTS = ("classes", "splits", "labels", "exclude")
+_LISTS = ("classes", "splits", "labels", "exclude", "image_ids")
 _TYPES: dict[str, tuple[type, ...]] = {
     "limit": (int, type(None)),
     "total": (int, type(None)),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from oidkit import catalog
 from oidkit.errors import UsageError
 from oidkit.schema import BOXES, IMAGES, MASKS, Schema
-from oidkit.selection import Choice, choose, union
+from oidkit.selection import LISTED, Choice, choose, union
 from oidkit.tables import only_images
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from oidkit.api.session import Session
@@ -51,7 +52,8 @@ class Choosing:
                 for and excluded.
 
         """
-        classes = session.resolve(wanted.classes)
+        listed_alone = wanted.image_ids and not wanted.classes
+        classes = [] if listed_alone else session.resolve(wanted.classes)
         excluded = session.resolve(wanted.exclude) if wanted.exclude else []
         mids: dict[str, Collection[str]] = {each.mid: {each.mid} for each in classes + excluded}
         if wanted.subclasses:
@@ -75,7 +77,7 @@ class Choosing:
             for split in self.wanted.splits
             for label in self.wanted.labels
         ]
-        if self.wanted.metadata:
+        if self.wanted.metadata or any("/" not in each for each in self.wanted.image_ids):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
         self._tables = self.session.tables(needed)
 
@@ -84,6 +86,8 @@ class Choosing:
         wanted = self.wanted
         keep = {label: wanted.keep(SCHEMAS[label]) for label in wanted.labels}
         having = {each.mid: self._having([each], split, keep=keep) for each in self.classes}
+        if wanted.image_ids:
+            having[LISTED] = self._listed(split)
         # A filter on boxes is no reason to let in an image that shows what is not wanted.
         without = self._having(self.excluded, split, keep=dict.fromkeys(wanted.labels))
         return choose(
@@ -109,6 +113,17 @@ class Choosing:
         found = self._table(label, split).rows_of(self._all(of), columns=columns, keep=keep)
         return only_images(found, images)
 
+    def every_row(
+        self,
+        label: Label,
+        split: Split,
+        *,
+        images: NDArray[np.uint64],
+        columns: Sequence[str] | None = None,
+    ) -> Rows:
+        """Give all rows of some images, of any class, by ImageID and then LabelName."""
+        return self._table(label, split).rows_by_image(images, columns=columns)
+
     def published(
         self, label: Label, split: Split, images: NDArray[np.uint64], mids: Sequence[str]
     ) -> Rows:
@@ -123,6 +138,42 @@ class Choosing:
     def _table(self, label: Label, split: Split) -> Table:
         release = self.session.settings.release_name
         return self._tables[catalog.tables(release, label, split)[0].key]
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether every annotation of the chosen images is wanted."""
+        return self.wanted.annotations == "all" or not self.classes
+
+    def _listed(self, split: Split) -> NDArray[np.uint64]:
+        """Give the listed images of a split: those that say so, and those of its image list."""
+        bare = {each for each in self.wanted.image_ids if "/" not in each}
+        named = {
+            image_id
+            for place, _, image_id in (each.rpartition("/") for each in self.wanted.image_ids)
+            if place == split
+        }
+        if bare:
+            named |= bare & self._known(split, bare)
+            first, *_ = self.wanted.splits
+            if split == first:
+                known = set[str]().union(*(self._known(each, bare) for each in self.wanted.splits))
+                self._refuse_unknown(sorted(bare - known))
+        return np.array(sorted(int(each, 16) for each in named), dtype=np.uint64)
+
+    def _known(self, split: Split, image_ids: Collection[str]) -> set[str]:
+        wanted = np.array(sorted(int(each, 16) for each in image_ids), dtype=np.uint64)
+        release = self.session.settings.release_name
+        table = self._tables[catalog.image_list(release, split).key]
+        return set(table.rows_by_image(wanted, columns=["ImageID"])["ImageID"])
+
+    def _refuse_unknown(self, unknown: Sequence[str]) -> None:
+        if unknown:
+            what = "image id is" if len(unknown) == 1 else "image ids are"
+            raise UsageError(
+                f"{len(unknown):,} {what} in no image list of {', '.join(self.wanted.splits)}, "
+                f"the first: {unknown[0]}",
+                remedy="leave it out, or name its split, as in train/<id>",
+            )
 
     def _having(
         self, classes: Sequence[OidClass], split: Split, *, keep: Mapping[Label, Keep | None]

@@ -30,8 +30,9 @@ from oidkit.disk import check_place
 from oidkit.errors import UsageError
 from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Warned, ignore
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
+from oidkit.recipe import Recipe
 from oidkit.schema import ATTRIBUTION
-from oidkit.selection import Choice, Selection
+from oidkit.selection import LISTED, Choice, Selection
 from oidkit.tables import Rows, image_names, joined, printed, with_earlier
 from oidkit.taxonomy import OidClass, folder_name, mid_stem
 
@@ -46,7 +47,7 @@ __all__ = ["annotate", "download", "plan"]
 
 
 def download(
-    selection: Selection | str | Sequence[str],
+    selection: Selection | Recipe | str | Sequence[str],
     out: Path | str = "open-images",
     *,
     settings: Settings | None = None,
@@ -56,7 +57,8 @@ def download(
 
     *selection* may be the name of a class, or several, for all their boxes, masks and images in
     every split. Running it again fetches what is missing and nothing else; another selection adds
-    to the folder.
+    to the folder. The selections of a recipe are downloaded one after the other: their numbers are
+    summed up, and what two of them share counts for both.
 
     Returns:
         What the run came to; its `exit_code` tells whether all that was asked for is there.
@@ -71,24 +73,19 @@ def download(
     """
     begun = time.monotonic()
     root = Path(out)
-    with Session(settings or Settings(), on_event) as session:
+    recipe = _recipe(selection)
+    with Session(_settings(settings, recipe), on_event) as session:
         release = session.settings.release_name
-        wanted = _checked(_selection(selection), release)
+        wanted = [_checked(each, release) for each in recipe.selections]
         check_target(root, release=release)
         check_place(root)
-        work = _Work(Choosing.of(session, wanted))
-        with open_dataset(root, release=release, waiting=work.waiting) as dataset:
-            work.choosing.prepare()
-            planned = work.plan(dataset)
-            # A source that refuses ranges is found out here, before anything is written.
-            indexes = session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
-            summary = Summary(out=str(root), annotations=dict(planned.rows))
-            work.describe(dataset)
-            work.write(dataset)
-            # Masks first: what is wrong with the zips is known before the long part begins.
-            carry_masks(session, dataset, planned.masks, summary=summary, indexes=indexes)
-            if wanted.images:
-                carry_images(session, dataset, planned.images, summary=summary)
+        works = [_Work(Choosing.of(session, each)) for each in wanted]
+        summary = Summary(out=str(root))
+        with open_dataset(root, release=release, waiting=_waiting(session)) as dataset:
+            for work in works:
+                work.carry_out(dataset, summary)
+                # The next selection finds there what this one has brought.
+                dataset.manifest.merge()
         traffic = session.traffic
         summary.received_bytes, summary.requests = traffic.received, traffic.requests
         summary.seconds = time.monotonic() - begun
@@ -96,7 +93,7 @@ def download(
 
 
 def plan(
-    selection: Selection | str | Sequence[str],
+    selection: Selection | Recipe | str | Sequence[str],
     out: Path | str = "open-images",
     *,
     settings: Settings | None = None,
@@ -104,20 +101,23 @@ def plan(
 ) -> Plan:
     """Say what `download` would do: images, masks, bytes to receive and disk needed.
 
-    Nothing is fetched but tables, and nothing is written into *out*.
+    Nothing is fetched but tables, and nothing is written into *out*. Of a recipe with several
+    selections, what two of them share counts for both.
 
     Raises:
         OidError: as `download`.
 
     """
     root = Path(out)
-    with Session(settings or Settings(), on_event) as session:
+    recipe = _recipe(selection)
+    with Session(_settings(settings, recipe), on_event) as session:
         release = session.settings.release_name
-        wanted = _checked(_selection(selection), release)
+        wanted = [_checked(each, release) for each in recipe.selections]
         check_target(root, release=release)
-        work = _Work(Choosing.of(session, wanted))
-        work.choosing.prepare()
-        return work.plan(read_dataset(root))
+        works = [_Work(Choosing.of(session, each)) for each in wanted]
+        for work in works:
+            work.choosing.prepare()
+        return _summed([work.plan(read_dataset(root)) for work in works])
 
 
 def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
@@ -129,10 +129,50 @@ def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
     work.write(dataset)
 
 
-def _selection(asked: Selection | str | Sequence[str]) -> Selection:
-    if isinstance(asked, Selection):
+def _recipe(asked: Selection | Recipe | str | Sequence[str]) -> Recipe:
+    if isinstance(asked, Recipe):
         return asked
-    return Selection((asked,) if isinstance(asked, str) else tuple(asked))
+    if isinstance(asked, Selection):
+        return Recipe((asked,))
+    return Recipe((Selection((asked,) if isinstance(asked, str) else tuple(asked)),))
+
+
+def _settings(given: Settings | None, recipe: Recipe) -> Settings:
+    """Let a recipe decide on the release.
+
+    Raises:
+        UsageError: the settings name another one.
+
+    """
+    settings = given or Settings()
+    if recipe.release is None:
+        return settings
+    if settings.release and settings.release.lower() != recipe.release.lower():
+        raise UsageError(
+            f"the recipe is of release {recipe.release}, not {settings.release}",
+            remedy="leave out the release, or change it in the recipe",
+        )
+    return dataclasses.replace(settings, release=recipe.release)
+
+
+def _summed(plans: Sequence[Plan]) -> Plan:
+    rows: dict[str, int] = {}
+    for each in plans:
+        for label, count in each.rows.items():
+            rows[label] = rows.get(label, 0) + count
+    return Plan(
+        tuple(part for each in plans for part in each.images),
+        tuple(part for each in plans for part in each.masks),
+        rows,
+        bytes_to_receive=sum(each.bytes_to_receive for each in plans),
+        disk_needed=sum(each.disk_needed for each in plans),
+    )
+
+
+def _waiting(session: Session) -> Callable[[], None]:
+    return lambda: session.on_event(
+        Noted("waiting for another run that writes into the same folder")
+    )
 
 
 def _checked(wanted: Selection, release: Release) -> Selection:
@@ -179,8 +219,20 @@ class _Work:
     def classes(self) -> Sequence[OidClass]:
         return self.choosing.classes
 
-    def waiting(self) -> None:
-        self.session.on_event(Noted("waiting for another run that writes into the same folder"))
+    def carry_out(self, dataset: Dataset, summary: Summary) -> None:
+        """Bring everything that is not there, and count it."""
+        self.choosing.prepare()
+        planned = self.plan(dataset)
+        # A source that refuses ranges is found out here, before anything is written.
+        indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
+        for label, count in planned.rows.items():
+            summary.annotations[label] = summary.annotations.get(label, 0) + count
+        self.describe(dataset)
+        self.write(dataset)
+        # Masks first: what is wrong with the zips is known before the long part begins.
+        carry_masks(self.session, dataset, planned.masks, summary=summary, indexes=indexes)
+        if self.wanted.images:
+            carry_images(self.session, dataset, planned.images, summary=summary)
 
     # -- plan -----------------------------------------------------------------------------------
 
@@ -196,9 +248,14 @@ class _Work:
                 images.append(self._plan_images(split, choice, dataset))
             for label in self.wanted.labels:
                 columns = ["ImageID", "MaskPath"] if label == "masks" else ["ImageID"]
-                found = self.choosing.rows(
-                    label, split, of=self.classes, images=choice.images, columns=columns
-                )
+                if self.choosing.takes_all:
+                    found = self.choosing.every_row(
+                        label, split, images=choice.images, columns=columns
+                    )
+                else:
+                    found = self.choosing.rows(
+                        label, split, of=self.classes, images=choice.images, columns=columns
+                    )
                 rows[label] = rows.get(label, 0) + found.height
                 if label == "masks":
                     folder = f"masks/{split}"
@@ -240,10 +297,11 @@ class _Work:
         front = f"images/{split}"
         if self.wanted.layout == "flat":
             return {front: choice.images}
-        return {
+        places = {
             f"{front}/{folder_name(each.name, each.mid)}": choice.by_class[each.mid]
             for each in self.classes
         }
+        return places | ({front: choice.by_class[LISTED]} if LISTED in choice.by_class else {})
 
     def _mask_bytes(self, plans: Sequence[MaskPlan]) -> tuple[int, int]:
         """Sum up the masks to fetch, and the directories that have to be read for them."""
@@ -268,6 +326,8 @@ class _Work:
         source = self.session.source.name
         description = known or Description(settings.release_name, source)
         plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        if self.wanted.image_ids:
+            plain["image_ids"] = sorted(set(self.wanted.image_ids))
         if self.wanted.exclude:
             plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
         save_description(dataset.root, description.with_selection(plain, source=source))
@@ -289,6 +349,9 @@ class _Work:
         for split in self.choices:
             for each in self.classes:
                 self._write_class(dataset, split, each, mixed=mixed)
+            for label in self.wanted.labels if self.choosing.takes_all else ():
+                rows = self.choosing.every_row(label, split, images=self.choices[split].images)
+                self._add_rows(dataset, f"csv/all_{split}_{label}.csv", rows)
             if self.wanted.metadata:
                 rows = self._write_images(dataset, split)
                 attribution.append(rows.select(ATTRIBUTION))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from oidkit.cli.output import drawing, json_value, lines
 from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of, whole
 from oidkit.cli.results import planned, summed_up, tell_troubles
-from oidkit.cli.selecting import add_classes, add_selection, selection_of
+from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
 __all__ = ["arguments", "run"]
@@ -20,6 +21,12 @@ __all__ = ["arguments", "run"]
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid download``."""
     add_classes(parser)
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="take all that says what is wanted, and the release, from a recipe, such as the "
+        "DIR/.oid/recipe.toml of another dataset",
+    )
     parser.add_argument(
         "--out", default="open-images", metavar="DIR", help="dataset folder (default: open-images)"
     )
@@ -42,7 +49,7 @@ def arguments(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Download, or with ``--dry-run`` plan it."""
-    selection = selection_of(options)
+    selection = recipe_of(options) if options.recipe else selection_of(options)
     settings = settings_of(options, workers=options.workers)
     if options.dry_run:
         return _plan(options, selection)
@@ -58,7 +65,7 @@ def run(options: Namespace) -> int:
     return summary.exit_code
 
 
-def _plan(options: Namespace, selection: Selection) -> int:
+def _plan(options: Namespace, selection: Selection | Recipe) -> int:
     from oidkit.api.downloading import plan
 
     settings = settings_of(options, workers=options.workers)

@@ -11,9 +11,10 @@ from oidkit.errors import UsageError
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
-__all__ = ["add_classes", "add_selection", "selection_of"]
+__all__ = ["add_classes", "add_selection", "recipe_of", "selection_of"]
 
 _FLAGS = {
     "occluded": "whose object is, or is not, hidden in part by another",
@@ -38,6 +39,12 @@ def add_classes(parser: Parser) -> None:
 
 def add_selection(parser: Parser) -> None:
     """Add the flags that say which images and annotations of the classes are wanted."""
+    parser.add_argument(
+        "--image-ids",
+        metavar="FILE",
+        help="images to take in besides those of the classes, or without any class: train/<id> or "
+        "<id>, one a line",
+    )
     add_splits(parser)
     add_labels(parser)
     parser.add_argument(
@@ -96,6 +103,13 @@ def add_selection(parser: Parser) -> None:
         "(default: 0)",
     )
     parser.add_argument(
+        "--annotations",
+        default="requested",
+        metavar="requested|all",
+        help="annotations of the classes, or besides them every annotation of the chosen images, "
+        "in csv/all_<split>_<label>.csv, with its mask (default: requested)",
+    )
+    parser.add_argument(
         "--layout",
         default="class",
         metavar="class|flat",
@@ -112,8 +126,8 @@ def add_selection(parser: Parser) -> None:
 
 def selection_of(options: Namespace) -> Selection:
     """Give the selection that the flags name."""
-    names = [*options.classes, *_listed(options.classes_from)]
-    if not names:
+    names = [*options.classes, *_listed(options.classes_from, flag="--classes-from")]
+    if not names and not options.image_ids:
         raise UsageError(
             "no class was named",
             remedy="name one, as in: oid download Handgun; list them with: oid classes",
@@ -134,17 +148,44 @@ def selection_of(options: Namespace) -> Selection:
         min_area=options.min_area,
         exclude=tuple(options.exclude),
         subclasses=options.subclasses,
+        annotations=options.annotations,
+        image_ids=tuple(_listed(options.image_ids, flag="--image-ids")),
         **{name: getattr(options, name) for name in _FLAGS},
     )
 
 
-def _listed(path: str | None) -> list[str]:
-    if path is None:
-        return []
+def recipe_of(options: Namespace) -> Recipe:
+    """Read the recipe that ``--recipe`` names; nothing else may then say what is wanted.
+
+    Raises:
+        UsageError: there is another flag, or the file is no recipe.
+
+    """
+    bare = Parser(prog="")
+    add_classes(bare)
+    add_selection(bare)
+    for name, default in vars(bare.parse_args([])).items():
+        if getattr(options, name) != default:
+            flag = "a class" if name == "classes" else f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--recipe says all that is wanted, and {flag} was given too",
+                remedy="leave out one of them, or edit a copy of the recipe",
+            )
+    from oidkit.recipe import Recipe
+
+    return Recipe.from_toml(_text(options.recipe, flag="--recipe"), name=options.recipe)
+
+
+def _text(path: str, *, flag: str) -> str:
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"cannot read {path}: {reason}", remedy="check --classes-from") from error
-    names = (line.strip() for line in text.splitlines())
+        raise UsageError(f"cannot read {path}: {reason}", remedy=f"check {flag}") from error
+
+
+def _listed(path: str | None, *, flag: str) -> list[str]:
+    if path is None:
+        return []
+    names = (line.strip() for line in _text(path, flag=flag).splitlines())
     return [name for name in names if name and not name.startswith("#")]

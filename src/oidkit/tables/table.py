@@ -113,14 +113,24 @@ class Table:
         """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
         return image_ids(self.rows_of(mids, columns=["ImageID"], keep=keep))
 
-    def rows_by_image(self, ids: NDArray[np.uint64]) -> pl.DataFrame:
-        """Give the rows of some images, one part at a time so that memory stays bounded."""
+    def rows_by_image(
+        self, ids: NDArray[np.uint64], *, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Give the rows of some images, one part at a time so that memory stays bounded.
+
+        They come in ImageID order, those of an image by LabelName, and then as published. Only the
+        *columns* asked for are read, of which ImageID has to be one.
+        """
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
-        found = [pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))]
+        chosen = list(columns or self.columns)
+        found = [pl.DataFrame(schema=dict.fromkeys(chosen, pl.String))]
         for part in range(self.parts):
+            rows = self._scan(part).select(chosen)
             with unreadable(self.folder):
                 found.append(
-                    self._scan(part).join(names.lazy(), on="ImageID", how="semi").collect()
+                    rows.join(
+                        names.lazy(), on="ImageID", how="semi", maintain_order="left"
+                    ).collect()
                 )
         return pl.concat(found).sort("ImageID", maintain_order=True)
 
