@@ -118,12 +118,12 @@ def test_a_run_that_waited_finds_the_dataset_of_another_release(tmp_path: Path) 
 
     def second() -> None:
         try:
-            with open_dataset(out, release="v5", waiting=waits.set):
+            with open_dataset(out, release="v5", on_event=lambda _: waits.set()):
                 pass
         except UsageError as error:
             refused.append(error)
 
-    with open_dataset(out, release="v7", waiting=lambda: None):
+    with open_dataset(out, release="v7"):
         thread = threading.Thread(target=second)
         thread.start()
         assert waits.wait(30)

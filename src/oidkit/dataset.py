@@ -24,12 +24,13 @@ import numpy as np
 from oidkit.disk import (
     Record,
     check_writable,
-    digest,
+    fingerprint,
     listing,
     locked,
     write_atomically,
 )
 from oidkit.errors import DiskError, UsageError
+from oidkit.events import Noted, ignore
 from oidkit.imagefile import jpeg_fault
 from oidkit.recipe import Recipe
 from oidkit.selection import Selection
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from oidkit.events import Listener
 
 __all__ = [
     "Dataset",
@@ -99,7 +102,7 @@ class Dataset:
             raise
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
-        record = Record(path, "annotations", "", "ok", len(data), digest(target))
+        record = Record(path, "annotations", "", "ok", len(data), fingerprint(data))
         self.manifest.add(record)
 
     def read(self, path: str) -> bytes | None:
@@ -148,11 +151,13 @@ class Dataset:
                 continue
             if name not in known:
                 source = key(image_id)
-                path = self.root / folder / name
-                if source is None or jpeg_fault(path.read_bytes()) is not None:
+                if source is None:
+                    continue
+                data = (self.root / folder / name).read_bytes()
+                if jpeg_fault(data) is not None:
                     continue
                 place = f"{folder}/{name}".lstrip("/")
-                self.manifest.add(Record(place, "image", source, "ok", size, digest(path)))
+                self.manifest.add(Record(place, "image", source, "ok", size, fingerprint(data)))
             elif known[name] != size:
                 continue
             found.append(int(image_id, 16))
@@ -223,11 +228,12 @@ def check_target(root: Path, *, release: str) -> None:
 
 @contextlib.contextmanager
 def open_dataset(
-    root: Path, *, release: str | None, waiting: Callable[[], None]
+    root: Path, *, release: str | None, on_event: Listener = ignore
 ) -> Iterator[Dataset]:
     """Hold a dataset folder for writing; it is made if it is not there.
 
     With *release* None the folder is a flat one, as ``oid fetch`` writes it: it may hold anything.
+    *on_event* is told when another run has to end first.
 
     Raises:
         UsageError: as `check_target`.
@@ -242,7 +248,8 @@ def open_dataset(
     if (root / ".oid").is_symlink():
         raise DiskError(root / ".oid", because="it is a link", remedy="remove it")
     check_writable(root / ".oid")
-    with locked(root / ".oid" / "lock", waiting=waiting):
+    busy = Noted("waiting for another run that writes into the same folder")
+    with locked(root / ".oid" / "lock", waiting=lambda: on_event(busy)):
         if release is not None:
             # The run that held the lock may have begun a dataset of another release here.
             check_target(root, release=release)

@@ -26,6 +26,7 @@ __all__ = [
     "check_place",
     "check_writable",
     "digest",
+    "fingerprint",
     "link",
     "listing",
     "locked",
@@ -119,6 +120,11 @@ def listing(folder: Path, *, sweep: bool = True) -> dict[str, int]:
             elif entry.is_file(follow_symlinks=False):
                 found[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found
+
+
+def fingerprint(data: bytes) -> str:
+    """Give the MD5 of some content as the manifest writes it."""
+    return "md5:" + hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def digest(path: Path) -> str:

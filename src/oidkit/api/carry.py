@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
-from oidkit.disk import Record
+from oidkit.disk import Record, digest
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
@@ -107,8 +107,6 @@ def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob
 
 def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
     """Look at a file that the manifest learnt of in this very run."""
-    from oidkit.disk import digest
-
     place = dataset.root / path
     return place.stat().st_size, digest(place)
 

@@ -28,7 +28,7 @@ from oidkit.dataset import (
 )
 from oidkit.disk import check_place
 from oidkit.errors import UsageError
-from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Warned, ignore
+from oidkit.events import Listener, PhaseEnded, PhaseStarted, Warned, ignore
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
 from oidkit.recipe import Recipe
 from oidkit.schema import ATTRIBUTION
@@ -81,7 +81,7 @@ def download(
         check_place(root)
         works = [_Work(Choosing.of(session, each)) for each in wanted]
         summary = Summary(out=str(root))
-        with open_dataset(root, release=release, waiting=_waiting(session)) as dataset:
+        with open_dataset(root, release=release, on_event=on_event) as dataset:
             for work in works:
                 work.carry_out(dataset, summary)
                 # The next selection finds there what this one has brought.
@@ -117,7 +117,8 @@ def plan(
         works = [_Work(Choosing.of(session, each)) for each in wanted]
         for work in works:
             work.choosing.prepare()
-        return _summed([work.plan(read_dataset(root)) for work in works])
+        present = read_dataset(root)
+        return _summed([work.plan(present) for work in works])
 
 
 def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
@@ -166,12 +167,6 @@ def _summed(plans: Sequence[Plan]) -> Plan:
         rows,
         bytes_to_receive=sum(each.bytes_to_receive for each in plans),
         disk_needed=sum(each.disk_needed for each in plans),
-    )
-
-
-def _waiting(session: Session) -> Callable[[], None]:
-    return lambda: session.on_event(
-        Noted("waiting for another run that writes into the same folder")
     )
 
 

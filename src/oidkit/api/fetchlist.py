@@ -16,7 +16,7 @@ from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
 from oidkit.dataset import Dataset, open_dataset
 from oidkit.errors import UsageError
-from oidkit.events import Listener, Noted, ignore
+from oidkit.events import Listener, ignore
 from oidkit.planning import ImagePlan, plan_images
 
 if TYPE_CHECKING:
@@ -51,10 +51,7 @@ def fetch(
     with Session(settings or Settings(), on_event) as session:
         _ = session.source
 
-        def waiting() -> None:
-            on_event(Noted("waiting for another run that writes into the same folder"))
-
-        with open_dataset(root, release=None, waiting=waiting) as dataset:
+        with open_dataset(root, release=None, on_event=on_event) as dataset:
             plans = [_planned(dataset, split, ids) for split, ids in wanted.items()]
             carry_images(session, dataset, plans, summary=summary)
         summary.received_bytes = session.traffic.received

@@ -26,7 +26,7 @@ from oidkit.errors import (
     SourceError,
     UsageError,
 )
-from oidkit.events import Fetched, Listener, Noted, PhaseEnded, PhaseStarted, ignore
+from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.planning import ImagePlan, plan_masks
 from oidkit.selection import Selection
 
@@ -92,9 +92,6 @@ def verify(
     description = describe(folder)
     release = description.release if description else None
 
-    def waiting() -> None:
-        on_event(Noted("waiting for another run that writes into the same folder"))
-
     present = read_dataset(folder)
     if present is None:
         raise UsageError(
@@ -107,7 +104,7 @@ def verify(
         )
     if not repair:
         return _check(present, on_event)[0]
-    with open_dataset(folder, release=release, waiting=waiting) as dataset:
+    with open_dataset(folder, release=release, on_event=on_event) as dataset:
         report, wrong = _check(dataset, on_event)
         if wrong:
             wanted = _settings(settings or Settings(), description)

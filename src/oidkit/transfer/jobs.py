@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from oidkit.disk import Record, link, write_atomically, write_everywhere
+from oidkit.disk import Record, fingerprint, link, write_atomically, write_everywhere
 from oidkit.errors import (
     ChangedError,
     IntegrityError,
@@ -80,18 +80,17 @@ class ImageJob(_Body):
 
     def settle(self) -> Sequence[Record]:
         body = self._body()
-        md5 = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        if self._reply.md5 is not None:
-            fault = (
-                None if md5 == self._reply.md5 else f"it does not match its MD5 {self._reply.md5}"
-            )
-        else:
+        check = fingerprint(body)
+        known = self._reply.md5
+        if known is None:
             fault = jpeg_fault(body)
+        else:
+            fault = None if check == f"md5:{known}" else f"it does not match its MD5 {known}"
         if fault:
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
         write_everywhere(self._root, self._paths, body)
         return [
-            Record(path, "image", self._key, "ok", bytes=len(body), check=f"md5:{md5}")
+            Record(path, "image", self._key, "ok", bytes=len(body), check=check)
             for path in self._paths
         ]
 
