@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from oidkit.api.summary import Summary
     from oidkit.catalog import Split
-    from oidkit.selection import Match
+    from oidkit.choice import Match
 
 SPEC = dataclasses.replace(
     ReleaseSpec.tiny(), images=PerSplit(50, 20, 30), jpegs=0.9, long_side=96, jpeg_quality=50

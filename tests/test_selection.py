@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from oidkit.choice import LISTED, Choice, Match, choose, union
 from oidkit.errors import UsageError
-from oidkit.selection import LISTED, Choice, Match, Selection, choose, union
+from oidkit.selection import Selection
 
 Ids = NDArray[np.uint64]
 MIDS = ("/m/01g317", "/m/0gxl3", "/m/01_5g", "/g/11c3krnq6j")

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oidkit.catalog import Label
-    from oidkit.selection import Layout, Match
+    from oidkit.choice import Match
+    from oidkit.selection import Layout
 
 SPEC = dataclasses.replace(
     ReleaseSpec.tiny(),

@@ -1,17 +1,12 @@
-"""Which images are wanted: pure decisions on columns of image ids.
-
-An image id is 16 hex digits, so it is a 64-bit number here; a set of images is a sorted array of
-them, 8 bytes each.
-"""
+"""What is wanted, as one frozen value: classes, and which of their images and annotations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from oidkit.catalog import LABELS, SPLITS, Label, Split
+from oidkit.choice import Match
 from oidkit.errors import UsageError
 from oidkit.schema import Keep, Schema
 from oidkit.taxonomy import IMAGE_ID_PATTERN
@@ -19,28 +14,17 @@ from oidkit.taxonomy import IMAGE_ID_PATTERN
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
 __all__ = [
-    "LISTED",
     "Annotations",
-    "Choice",
     "Flag",
     "Layout",
-    "Match",
     "Selection",
-    "choose",
-    "union",
 ]
 
-Match = Literal["any", "all"]
 Layout = Literal["class", "flat"]
 Flag = Literal["yes", "no", "any"]
 Annotations = Literal["requested", "all"]
 
-LISTED = ""
-"""Stands for a MID where images are listed by their ids."""
-_NONE = np.empty(0, dtype=np.uint64)
 _FLAGS = {
     "occluded": "IsOccluded",
     "truncated": "IsTruncated",
@@ -261,65 +245,6 @@ class Selection:
         return self.min_area > 0 or any(getattr(self, name) != "any" for name in _FLAGS)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Choice:
-    """The images of one split: those picked for each class (by MID), and all of them together.
-
-    Every array is sorted and has each image once.
-    """
-
-    by_class: Mapping[str, NDArray[np.uint64]]
-    images: NDArray[np.uint64]
-
-
-def choose(
-    candidates: Mapping[str, NDArray[np.uint64]],
-    *,
-    match: Match = "any",
-    limit: int | None = None,
-    total: int | None = None,
-    seed: int = 0,
-    without: NDArray[np.uint64] = _NONE,
-) -> Choice:
-    """Choose among the images that have each class, but for those *without* which it has to be.
-
-    Under `LISTED` are images that are wanted without any class: no match or limit is for them.
-
-    With *match* "all" only images that have every class stay. *limit* keeps at most so many images
-    for each class: the first ones in an order that depends on the seed and the image alone. So a
-    larger limit keeps all that a smaller one chose, whatever the order of the classes, on any
-    machine; and classes that share images tend to pick the same ones.
-
-    *total* then keeps at most so many images altogether: the first of each class, then the second
-    of each, and so on, in the same order within a class; an image counts where it comes first. A
-    larger total, too, keeps all that a smaller one chose, and so does a larger limit with it.
-    """
-    having = {mid: ids for mid, ids in candidates.items() if mid != LISTED}
-    if match == "all" and having:
-        ids = iter(having.values())
-        common = next(ids)
-        for other in ids:
-            common = np.intersect1d(common, other, assume_unique=True)
-        having = dict.fromkeys(having, common)
-    if LISTED in candidates:
-        having[LISTED] = candidates[LISTED]
-    if len(without):
-        having = {
-            mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in having.items()
-        }
-    picked = {
-        mid: ids if mid == LISTED else _first(ids, limit, seed) for mid, ids in having.items()
-    }
-    if total is not None:
-        picked = _first_of_all(picked, total, seed)
-    return Choice(picked, union(picked))
-
-
-def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """Give the images that are in any of the sets."""
-    return np.unique(np.concatenate([_NONE, *sets.values()]))
-
-
 def _alike(one: Selection, other: Selection, sign: str, *, but: str) -> None:
     """Refuse to combine selections that differ in another field than those."""
     for each in fields(one):
@@ -368,38 +293,3 @@ def _typed(name: str, value: Any) -> object:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise UsageError(f"this is no selection: {name} cannot be {value!r}")
     return value
-
-
-def _first(ids: NDArray[np.uint64], limit: int | None, seed: int) -> NDArray[np.uint64]:
-    if limit is None or len(ids) <= limit:
-        return ids
-    return np.sort(ids[np.argsort(_rank(ids, seed), kind="stable")[:limit]])
-
-
-def _first_of_all(
-    picked: Mapping[str, NDArray[np.uint64]], total: int, seed: int
-) -> dict[str, NDArray[np.uint64]]:
-    """Take images from the classes in turn; which of a turn come first is left to the rank."""
-    images = union(picked)
-    if len(images) > total:
-        turn = np.full(len(images), len(images))
-        for ids in picked.values():
-            ranked = ids[np.argsort(_rank(ids, seed), kind="stable")]
-            at = np.searchsorted(images, ranked)
-            turn[at] = np.minimum(turn[at], np.arange(len(ranked)))
-        images = np.sort(images[np.lexsort((_rank(images, seed), turn))[:total]])
-    return {mid: np.intersect1d(ids, images, assume_unique=True) for mid, ids in picked.items()}
-
-
-def _rank(ids: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """Mix id and seed into a number that looks random (SplitMix64, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        start = _mixed(np.array([seed & 0xFFFFFFFFFFFFFFFF], dtype=np.uint64))
-        return _mixed(ids ^ start)
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
+from oidkit.choice import LISTED, Choice, choose, union
 from oidkit.errors import UsageError
 from oidkit.schema import BOXES, IMAGES, MASKS, Schema
-from oidkit.selection import LISTED, Choice, choose, union
 from oidkit.tables import only_images
 
 if TYPE_CHECKING:

@@ -1,0 +1,136 @@
+"""The files that go with the images: lists of ids, annotations, authors, the selection itself."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from oidkit import catalog
+from oidkit.dataset import Dataset, Description, describe, save_description
+from oidkit.events import PhaseEnded, PhaseStarted, Warned
+from oidkit.schema import ATTRIBUTION
+from oidkit.selection import Selection
+from oidkit.tables import Rows, image_names, joined, printed, with_earlier
+from oidkit.taxonomy import OidClass, mid_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from oidkit.api.choosing import Choosing
+    from oidkit.api.session import Session
+    from oidkit.catalog import Split
+    from oidkit.choice import Choice
+
+__all__ = ["Writing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Writes what one selection has, beside its images and masks, into a dataset folder."""
+
+    dataset: Dataset
+    choosing: Choosing
+    choices: Mapping[Split, Choice]
+
+    @property
+    def session(self) -> Session:
+        return self.choosing.session
+
+    @property
+    def wanted(self) -> Selection:
+        return self.choosing.wanted
+
+    @property
+    def classes(self) -> Sequence[OidClass]:
+        return self.choosing.classes
+
+    def describe(self) -> None:
+        """Write down the selection, and make the folders."""
+        settings = self.session.settings
+        known = describe(self.dataset.root)
+        source = self.session.source.name
+        description = known or Description(settings.release_name, source)
+        plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        if self.wanted.image_ids:
+            plain["image_ids"] = sorted(set(self.wanted.image_ids))
+        if self.wanted.exclude:
+            plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
+        save_description(self.dataset.root, description.with_selection(plain, source=source))
+        for split in self.wanted.splits:
+            if self.wanted.images:
+                self.dataset.make(f"images/{split}")
+            if "masks" in self.wanted.labels:
+                self.dataset.make(f"masks/{split}")
+
+    def write(self) -> None:
+        """Write the lists of ids, the rows of each class, and the metadata of the images."""
+        self.session.on_event(PhaseStarted("annotations"))
+        file = catalog.class_file(self.session.settings.release_name)
+        self.dataset.write_annotations(
+            "csv/class-descriptions-boxable.csv", self.session.files([file])[file.key]
+        )
+        mixed = self._is_mixed()
+        attribution = []
+        for split in self.choices:
+            for each in self.classes:
+                self._write_class(split, each, mixed=mixed)
+            for label in self.wanted.labels if self.choosing.takes_all else ():
+                rows = self.choosing.every_row(label, split, images=self.choices[split].images)
+                self._add_rows(f"csv/all_{split}_{label}.csv", rows)
+            if self.wanted.metadata:
+                rows = self._write_images(split)
+                attribution.append(rows.select(ATTRIBUTION))
+        if attribution:
+            rows = joined(attribution)
+            self._add_rows("attribution.csv", rows)
+        self.session.on_event(PhaseEnded("annotations"))
+
+    def _is_mixed(self) -> bool:
+        """Whether some selection of the folder takes a part of the rows of an image."""
+        description = describe(self.dataset.root)
+        earlier = description.selections if description else ()
+        return self.wanted.narrows or any(Selection.from_dict(each).narrows for each in earlier)
+
+    def _write_class(self, split: Split, each: OidClass, *, mixed: bool) -> None:
+        choice = self.choices[split]
+        stem = mid_stem(each.mid)
+        path = f"downloader_IDs_for_{stem}_{split}.txt"
+        lines = {f"{split}/{name}" for name in image_names(choice.by_class[each.mid])}
+        lines |= set((self.dataset.read(path) or b"").decode("utf-8", errors="replace").split())
+        self.dataset.write_annotations(
+            path, "".join(f"{line}\n" for line in sorted(lines)).encode()
+        )
+        for label in self.wanted.labels:
+            rows = self.choosing.rows(label, split, of=[each], images=choice.images)
+            published = functools.partial(self.choosing.published, label, split)
+            path = f"csv/{stem}_{split}_{label}.csv"
+            self._add_rows(path, rows, published=published if mixed else None)
+
+    def _write_images(self, split: Split) -> Rows:
+        chosen = self.choices[split].images
+        rows = self.choosing.image_rows(split, chosen)
+        if lacking := len(chosen) - rows.height:
+            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are not in the image list"
+            self.session.on_event(Warned(f"{text}: their licence and author are not known"))
+        self._add_rows(f"csv/images_{split}.csv", rows)
+        return rows
+
+    def _add_rows(
+        self,
+        path: str,
+        rows: Rows,
+        *,
+        published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
+    ) -> None:
+        """Write rows to a file, together with those that an earlier selection put there."""
+        earlier = self.dataset.read(path)
+        joint = rows if earlier is None else with_earlier(rows, earlier, published=published)
+        if joint is None:
+            aside = self.dataset.put_aside(path)
+            self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))
+            joint = rows
+        self.dataset.write_annotations(path, printed(joint))
