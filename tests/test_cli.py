@@ -26,6 +26,7 @@ FLAGS = {
     "download": {
         *("--out", "--split", "--labels", "--limit", "--seed", "--layout", "--match"),
         *("--classes-from", "--no-images", "--no-metadata", "--workers", "--dry-run"),
+        *("--label-source", "--min-confidence", "--negatives", "--captions"),
         *("--occluded", "--truncated", "--group-of", "--depiction", "--inside", "--min-area"),
         *("--exclude", "--subclasses", "--total", "--recipe", "--annotations"),
         "--image-ids",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import json
 import zipfile
 from collections import Counter
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mirrors import made_mirror, run, start
+from oidkit import catalog
 from oidkit.api import Settings, download, index_build, index_info
 from oidkit.api import session as session_module
-from oidkit.errors import UsageError
-from oidkit.testing import MirrorServer
+from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from oidkit.catalog import Label
 
 
 @pytest.fixture
@@ -91,11 +94,16 @@ def test_build_of_a_part(settings: Settings) -> None:
     assert [entry.key for entry in built] == ["openimages/v5/test-annotations-bbox.csv"]
 
 
-def test_label_without_a_table(server: MirrorServer, settings: Settings) -> None:
-    """A label type that has no table is refused before anything is asked for."""
-    with pytest.raises(UsageError, match="narratives"):
-        index_build(labels=["narratives"], settings=settings)
-    assert not server.requests
+def test_a_label_type_of_several_files(settings: Settings, tmp_path: Path) -> None:
+    """Image labels by humans and by machine, and all shards of the narratives, get tables."""
+    labels: list[Label] = ["image-labels", "narratives"]
+    spec = ReleaseSpec(releases=("v7",), labels=LABELS, images=PerSplit(20, 4, 4), jpegs=0)
+    make_release(tmp_path / "whole", spec)
+    settings = dataclasses.replace(settings, source=str(tmp_path / "whole"))
+    built = index_build(splits=["train"], labels=labels, metadata=False, settings=settings)
+    files = [file for label in labels for file in catalog.tables("v7", label, "train")]
+    assert [entry.key for entry in built] == sorted(file.key for file in files)
+    assert len(built) == 12
 
 
 def test_second_build_reads_nothing(server: MirrorServer, settings: Settings) -> None:

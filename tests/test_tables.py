@@ -415,7 +415,7 @@ def test_a_damaged_table_is_not_taken_for_one(mirror: Mirror, tmp_path: Path) ->
     assert cache.table(key) == table
     note = table.folder / "table.json"
     good = note.read_bytes()
-    for broken in (b"", good[:100], good.replace(b'"format": 1', b'"format": 99'), b"[]"):
+    for broken in (b"", good[:100], good.replace(b'"format": 2', b'"format": 99'), b"[]"):
         note.write_bytes(broken)
         assert cache.table(key) is None
     note.write_bytes(good)

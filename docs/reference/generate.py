@@ -233,8 +233,7 @@ def files_page() -> Iterator[str]:
     rows = [(f"`{bucket}/`", url) for bucket, url in catalog.OFFICIAL_HOSTS.items()]
     yield from _table(("bucket", "address"), rows)
     yield "In a mirror the key is the path below its root. Sizes and MD5s are those published for"
-    yield "the official source, where any are known. This version reads class files, boxes, masks,"
-    yield "image lists and images."
+    yield "the official source, where any are known."
     yield ""
     for release in reversed(catalog.RELEASES):
         yield from [f"## {release.upper()}", ""]
@@ -270,6 +269,8 @@ def _release(release: catalog.Release) -> Iterator[tuple[str, str, str, str]]:
             for file in catalog.tables(release, label, split):
                 gone = " (no longer given out)" if file.gone else ""
                 yield f"{label}, {split}{gone}", *_cells(file)
+            if label == "narratives":
+                yield f"captions, {split}", *_cells(catalog.captions_file(release, split))
 
 
 def _cells(file: catalog.File) -> tuple[str, str, str]:

@@ -45,6 +45,7 @@ __all__ = [
     "all_classes_file",
     "attributes_file",
     "boxable_image_labels",
+    "captions_file",
     "class_file",
     "directory_bytes",
     "hierarchy_file",
@@ -274,6 +275,17 @@ def _narratives(split: Split) -> tuple[str, ...]:
     )
 
 
+def captions_file(release: Release, split: Split) -> File:
+    """Name the JSON lines of the narratives' text alone: a hundredth of them, and never sharded.
+
+    Raises:
+        UsageError: as `tables`.
+    """
+    tables(release, "narratives", split)
+    name = "train_v6" if split == "train" else split
+    return published(f"{_NARRATIVES}{name}_captions.jsonl")
+
+
 def boxable_image_labels(release: Release, split: Split) -> File:
     """Name the part of the human image labels that is about boxable classes: an eighth of it."""
     _check_split(split)
@@ -298,10 +310,13 @@ def class_file(release: Release) -> File:
     return published(f"openimages/{folder}class-descriptions-boxable.csv")
 
 
-def all_classes_file(release: Release) -> File | None:
-    """Name the file of the 20,000 classes of image labels; None for V5: no list is known."""
-    folder = ("2018_04/", None, "v6/oidv6-", "v7/oidv7-")[_at(release)]
-    return published(f"openimages/{folder}class-descriptions.csv") if folder else None
+def all_classes_file(release: Release) -> File:
+    """Name the file of the 20,000 classes of image labels.
+
+    None is known of V5, which has the labels of V6 by and large: V6's stands in.
+    """
+    folder = ("2018_04/", "v6/oidv6-", "v6/oidv6-", "v7/oidv7-")[_at(release)]
+    return published(f"openimages/{folder}class-descriptions.csv")
 
 
 def segmentable_file(release: Release) -> File | None:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["LISTED", "Choice", "Match", "choose", "union"]
+__all__ = ["LISTED", "Choice", "Match", "choose", "negative", "union"]
 
 Match = Literal["any", "all"]
 
 LISTED = ""
 """Stands for a MID where images are listed by their ids."""
+_NOT = "not "
 _NONE = np.empty(0, dtype=np.uint64)
 
 
@@ -29,11 +30,17 @@ _NONE = np.empty(0, dtype=np.uint64)
 class Choice:
     """The images of one split: those picked for each class (by MID), and all of them together.
 
-    Every array is sorted and has each image once.
+    Under `negative` of a MID are images that were verified not to show the class. Every array is
+    sorted and has each image once.
     """
 
     by_class: Mapping[str, NDArray[np.uint64]]
     images: NDArray[np.uint64]
+
+
+def negative(mid: str) -> str:
+    """Name the images that do not show a class, where a MID names those that do."""
+    return f"{_NOT}{mid}"
 
 
 def choose(
@@ -48,6 +55,7 @@ def choose(
     """Choose among the images that have each class, but for those *without* which it has to be.
 
     Under `LISTED` are images that are wanted without any class: no match or limit is for them.
+    Under `negative` of a MID are those that do not show it: limits are for them, no match is.
 
     With *match* "all" only images that have every class stay. *limit* keeps at most so many images
     for each class: the first ones in an order that depends on the seed and the image alone. So a
@@ -58,15 +66,10 @@ def choose(
     of each, and so on, in the same order within a class; an image counts where it comes first. A
     larger total, too, keeps all that a smaller one chose, and so does a larger limit with it.
     """
-    having = {mid: ids for mid, ids in candidates.items() if mid != LISTED}
-    if match == "all" and having:
-        ids = iter(having.values())
-        common = next(ids)
-        for other in ids:
-            common = np.intersect1d(common, other, assume_unique=True)
-        having = dict.fromkeys(having, common)
-    if LISTED in candidates:
-        having[LISTED] = candidates[LISTED]
+    having = dict(candidates)
+    if match == "all":
+        shown = {mid: ids for mid, ids in having.items() if _is_mid(mid)}
+        having |= dict.fromkeys(shown, _common(list(shown.values())))
     if len(without):
         having = {
             mid: np.setdiff1d(ids, without, assume_unique=True) for mid, ids in having.items()
@@ -82,6 +85,17 @@ def choose(
 def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """Give the images that are in any of the sets."""
     return np.unique(np.concatenate([_NONE, *sets.values()]))
+
+
+def _is_mid(key: str) -> bool:
+    return key != LISTED and not key.startswith(_NOT)
+
+
+def _common(sets: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    common, *others = sets or [_NONE]
+    for other in others:
+        common = np.intersect1d(common, other, assume_unique=True)
+    return common
 
 
 def _first(ids: NDArray[np.uint64], limit: int | None, seed: int) -> NDArray[np.uint64]:

@@ -202,6 +202,11 @@ class ClassList:
         """
         return not _is_mid_like(asked) and _folded(asked) not in self._own
 
+    def has(self, asked: str) -> bool:
+        """Whether some class has this MID, or this name in any case."""
+        name = _folded(asked)
+        return asked.strip() in self.by_mid or name in self._own or name in self._aliases
+
     def resolve(self, asked: str) -> OidClass:
         """Find the one class that *asked* means.
 

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.choice import LISTED, Choice, choose, union
+from oidkit.choice import LISTED, Choice, choose, negative, union
 from oidkit.errors import UsageError
-from oidkit.schema import BOXES, IMAGES, MASKS, Schema
-from oidkit.tables import only_images
+from oidkit.schema import IMAGES, files_of
+from oidkit.tables import image_ids, joined, only_images
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from oidkit.api.session import Session
     from oidkit.catalog import File, Label, Split
-    from oidkit.schema import Keep
+    from oidkit.schema import Keep, Schema
     from oidkit.selection import Selection
     from oidkit.tables import Rows, Table
     from oidkit.taxonomy import OidClass
 
-__all__ = ["SCHEMAS", "Choosing"]
+__all__ = ["Choosing"]
 
-SCHEMAS: Mapping[Label, Schema] = {"boxes": BOXES, "masks": MASKS}
-"""The label types that can be downloaded."""
+_BEYOND = {"image-labels", "points"}
+"""The label types that have more classes than the boxable ones."""
 
 
 @dataclass(slots=True)
@@ -53,8 +53,9 @@ class Choosing:
 
         """
         listed_alone = wanted.image_ids and not wanted.classes
-        classes = [] if listed_alone else session.resolve(wanted.classes)
-        excluded = session.resolve(wanted.exclude) if wanted.exclude else []
+        beyond = not _BEYOND.isdisjoint(wanted.labels)
+        classes = [] if listed_alone else session.resolve(wanted.classes, beyond=beyond)
+        excluded = session.resolve(wanted.exclude, beyond=beyond) if wanted.exclude else []
         mids: dict[str, Collection[str]] = {each.mid: {each.mid} for each in classes + excluded}
         if wanted.subclasses:
             hierarchy = session.hierarchy()
@@ -72,24 +73,34 @@ class Choosing:
     def prepare(self) -> None:
         """Get every table that the selection needs."""
         release = self.session.settings.release_name
-        needed: list[tuple[File, Schema]] = [
-            (catalog.tables(release, label, split)[0], SCHEMAS[label])
+        needed = [
+            pair
             for split in self.wanted.splits
-            for label in self.wanted.labels
+            for label in dict.fromkeys((*self.wanted.labels, *self._telling))
+            for pair in self._files(label, split)
         ]
         if self.wanted.metadata or any("/" not in each for each in self.wanted.image_ids):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
         self._tables = self.session.tables(needed)
 
     def choose(self, split: Split) -> Choice:
-        """Choose the images of a split: each has a row to keep of some chosen label."""
-        wanted = self.wanted
-        keep = {label: wanted.keep(SCHEMAS[label]) for label in wanted.labels}
-        having = {each.mid: self._having([each], split, keep=keep) for each in self.classes}
+        """Choose the images of a split: each has a row that shows a class, of some chosen label."""
+        wanted, broad = self.wanted, self.wanted.unfiltered()
+        having = {
+            each.mid: self._images(self._all([each]), split, wanted.shows) for each in self.classes
+        }
+        if wanted.labels == ("narratives",):
+            having = {mid: self._narrated(ids, split) for mid, ids in having.items()}
+        if wanted.negatives:
+            for each in self.classes:
+                # That a kind of it is not there says nothing of the class itself.
+                denied = self._images([each.mid], split, wanted.denies)
+                shown = self._images(self._all([each]), split, broad.shows)
+                having[negative(each.mid)] = np.setdiff1d(denied, shown, assume_unique=True)
         if wanted.image_ids:
             having[LISTED] = self._listed(split)
         # A filter on boxes is no reason to let in an image that shows what is not wanted.
-        without = self._having(self.excluded, split, keep=dict.fromkeys(wanted.labels))
+        without = self._images(self._all(self.excluded), split, broad.shows)
         return choose(
             having,
             match=wanted.match,
@@ -105,13 +116,26 @@ class Choosing:
         split: Split,
         *,
         of: Sequence[OidClass],
-        images: NDArray[np.uint64],
+        choice: Choice,
         columns: Sequence[str] | None = None,
     ) -> Rows:
-        """Give the rows to keep of some classes on some images, by ImageID and then LabelName."""
-        keep = self.wanted.keep(SCHEMAS[label])
-        found = self._table(label, split).rows_of(self._all(of), columns=columns, keep=keep)
-        return only_images(found, images)
+        """Give the rows to keep of some classes on the chosen images, by ImageID.
+
+        Narratives are of no class: those of a class are those of the images chosen for it.
+        """
+        if label == "narratives":
+            images = union({each.mid: choice.by_class[each.mid] for each in of})
+            return self.every_row(label, split, images=images, columns=columns)
+        mids = self._all(of)
+        return joined(
+            [
+                only_images(
+                    table.rows_of(mids, columns=columns, keep=self.wanted.keep(schema)),
+                    choice.images,
+                )
+                for table, schema in self._tables_of(label, split)
+            ]
+        )
 
     def every_row(
         self,
@@ -121,23 +145,43 @@ class Choosing:
         images: NDArray[np.uint64],
         columns: Sequence[str] | None = None,
     ) -> Rows:
-        """Give all rows of some images, of any class, by ImageID and then LabelName."""
-        return self._table(label, split).rows_by_image(images, columns=columns)
+        """Give all rows of some images, of any class, by ImageID."""
+        return joined(
+            [
+                table.rows_by_image(images, columns=columns)
+                for table, _ in self._tables_of(label, split)
+            ]
+        )
 
     def published(
         self, label: Label, split: Split, images: NDArray[np.uint64], mids: Sequence[str]
     ) -> Rows:
         """Give all rows of some images and classes, as published."""
-        return only_images(self._table(label, split).rows_of(mids), images)
+        tables = (table for table, _ in self._tables_of(label, split))
+        return joined([only_images(table.rows_of(mids), images) for table in tables])
+
+    def schema(self, label: Label, split: Split) -> Schema:
+        """Say what the columns of a label type are; the files of one type have the same."""
+        return self._files(label, split)[0][1]
 
     def image_rows(self, split: Split, images: NDArray[np.uint64]) -> Rows:
         """Give the rows that the image list has of some images."""
         release = self.session.settings.release_name
         return self._tables[catalog.image_list(release, split).key].rows_by_image(images)
 
-    def _table(self, label: Label, split: Split) -> Table:
+    @property
+    def _telling(self) -> tuple[Label, ...]:
+        """The label types that tell which images show a class."""
+        return tuple(each for each in self.wanted.labels if each != "narratives") or ("boxes",)
+
+    def _files(self, label: Label, split: Split) -> list[tuple[File, Schema]]:
         release = self.session.settings.release_name
-        return self._tables[catalog.tables(release, label, split)[0].key]
+        files = files_of(release, label, split, captions=self.wanted.captions)
+        return [(file, schema) for file, schema in files if self.wanted.reads(schema)]
+
+    def _tables_of(self, label: Label, split: Split) -> Iterator[tuple[Table, Schema]]:
+        for file, schema in self._files(label, split):
+            yield self._tables[file.key], schema
 
     @property
     def takes_all(self) -> bool:
@@ -175,15 +219,21 @@ class Choosing:
                 remedy="leave it out, or name its split, as in train/<id>",
             )
 
-    def _having(
-        self, classes: Sequence[OidClass], split: Split, *, keep: Mapping[Label, Keep | None]
+    def _images(
+        self, mids: Sequence[str], split: Split, rule: Callable[[Schema], Keep | None]
     ) -> NDArray[np.uint64]:
-        mids = self._all(classes)
-        found: dict[str, NDArray[np.uint64]] = {
-            label: self._table(label, split).images_of(*mids, keep=rows)
-            for label, rows in keep.items()
+        """Give the images with a row of some classes that the rule for its kind of file keeps."""
+        found = {
+            f"{label} {table.name}": table.images_of(*mids, keep=keep)
+            for label in self._telling
+            for table, schema in self._tables_of(label, split)
+            if mids and (keep := rule(schema)) is not None
         }
         return union(found)
+
+    def _narrated(self, images: NDArray[np.uint64], split: Split) -> NDArray[np.uint64]:
+        rows = self.every_row("narratives", split, images=images, columns=["ImageID"])
+        return image_ids(rows)
 
     def _all(self, classes: Sequence[OidClass]) -> list[str]:
         return sorted({mid for each in classes for mid in self._mids[each.mid]})

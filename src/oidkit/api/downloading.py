@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
-from oidkit.api.choosing import SCHEMAS, Choosing
+from oidkit.api.choosing import Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
@@ -30,7 +30,7 @@ from oidkit.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oidkit.catalog import Release
+    from oidkit.catalog import Label, Release
 
 __all__ = ["annotate", "download", "plan"]
 
@@ -162,19 +162,15 @@ def _checked(wanted: Selection, release: Release) -> Selection:
     """Fill in what the release decides, and refuse what it does not have.
 
     Raises:
-        UsageError: the release lacks a label type, or it is not built yet.
+        UsageError: the release lacks a label type.
 
     """
     has = catalog.labels_of(release)
-    labels = wanted.labels or tuple(label for label in SCHEMAS if label in has)
+    usual: tuple[Label, ...] = ("boxes", "masks")
+    labels = wanted.labels or tuple(label for label in usual if label in has)
     for label in labels:
         if label not in has:
             catalog.tables(release, label, "train")
-        if label not in SCHEMAS:
-            raise UsageError(
-                f"label type '{label}' cannot be downloaded by this version",
-                remedy=f"choose from {', '.join(SCHEMAS)}",
-            )
     # Each once and in one order, however they were asked for.
     return dataclasses.replace(
         wanted,

@@ -9,9 +9,9 @@ from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.catalog import SPLITS, Label, Split
-from oidkit.errors import OidError, UsageError
+from oidkit.errors import OidError
 from oidkit.events import Listener, ignore
-from oidkit.schema import BOXES, IMAGES, MASKS
+from oidkit.schema import IMAGES, files_of
 from oidkit.tables import Cache
 
 if TYPE_CHECKING:
@@ -89,17 +89,10 @@ def index_build(
         release = session.settings.release_name
         has = catalog.labels_of(release)
         wanted = tuple(labels or (label for label in ("boxes", "masks") if label in has))
-        schemas: dict[Label, Schema] = {"boxes": BOXES, "masks": MASKS}
         needed: list[tuple[catalog.File, Schema]] = []
         for label in wanted:
-            if label not in schemas:
-                raise UsageError(
-                    f"label type '{label}' has no table in this version",
-                    remedy=f"choose from {', '.join(schemas)}",
-                )
-            needed += [
-                (catalog.tables(release, label, split)[0], schemas[label]) for split in splits
-            ]
+            for split in splits:
+                needed += files_of(release, label, split)
         if metadata:
             needed += [(catalog.image_list(release, split), IMAGES) for split in splits]
         session.tables(needed)

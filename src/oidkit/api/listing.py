@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.errors import NotAMirrorError, UsageError
+from oidkit.errors import NotAMirrorError
 from oidkit.events import Listener, ignore
-from oidkit.taxonomy import ClassList, parse_class_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,7 +61,7 @@ def classes(
     of boxes and masks are built if they are not there.
 
     Raises:
-        UsageError: the release has no list of image-level classes, or the source is no mirror.
+        UsageError: the source is no mirror, or lacks the list of image-level classes.
 
     """
     with Session(settings or Settings(), on_event) as session:
@@ -72,10 +71,13 @@ def classes(
             for each in known.search(pattern)
         ]
         if every:
-            others = ClassList.build(_every_name(session)).search(pattern)
+            others = session.every_class()
+            if others is None:
+                file = catalog.all_classes_file(session.settings.release_name)
+                raise NotAMirrorError(session.source.name, because=f"it has no {file.key}")
             found += [
                 ClassRow(each.mid, each.name, boxable=False, segmentable=False)
-                for each in others
+                for each in others.search(pattern)
                 if each.mid not in known.by_mid
             ]
             found.sort(key=lambda row: (row.name.casefold(), row.mid))
@@ -107,20 +109,6 @@ def class_tree(
 def _unnamed(mid: str) -> str:
     # The root of the published tree is in no class file; its page calls it Entity.
     return "Entity" if mid == "/m/0bl9f" else mid
-
-
-def _every_name(session: Session) -> dict[str, str]:
-    release = session.settings.release_name
-    file = catalog.all_classes_file(release)
-    if file is None:
-        raise UsageError(
-            f"{release.upper()} has no list of its image-level classes",
-            remedy="choose --release v6 or v7",
-        )
-    found = session.files([file])
-    if file.key not in found:
-        raise NotAMirrorError(session.source.name, because=f"it has no {file.key}")
-    return parse_class_file(found[file.key], name=file.key)
 
 
 def _counted(session: Session, rows: Sequence[ClassRow]) -> list[ClassRow]:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Self
 from oidkit import catalog
 from oidkit.disk import locked
 from oidkit.errors import (
+    AmbiguousClassError,
     DiskError,
     MissingObjectError,
     NotAMirrorError,
     OidError,
     SourceError,
+    UnknownClassError,
     UsageError,
 )
 from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Rejected, Warned, ignore
@@ -194,8 +196,10 @@ class Session:
         except UsageError as error:
             raise NotAMirrorError(self.source.name, because=error.cause) from error
 
-    def resolve(self, asked: Sequence[str]) -> list[OidClass]:
+    def resolve(self, asked: Sequence[str], *, beyond: bool = False) -> list[OidClass]:
         """Find the classes that are asked for, each once, in the order asked.
+
+        With *beyond* they may be among the 20,000 of image labels as well.
 
         Raises:
             UsageError: one of them is unknown or ambiguous, or none was asked for.
@@ -203,14 +207,38 @@ class Session:
         """
         if not asked:
             raise UsageError("no class was named", remedy="name one, as in: oid download Handgun")
-        classes = self.class_list(asked)
-        return list({found.mid: found for found in map(classes.resolve, asked)}.values())
+        boxable = self.class_list(asked)
+        found = [self._resolved(name, boxable, beyond=beyond) for name in asked]
+        return list({each.mid: each for each in found}.values())
+
+    def _resolved(self, name: str, boxable: ClassList, *, beyond: bool) -> OidClass:
+        try:
+            found = boxable.resolve(name)
+        except UnknownClassError:
+            every = self.every_class()
+            if every is None or (not beyond and not every.has(name)):
+                raise
+            found = every.resolve(name)
+            if not beyond:
+                raise UsageError(
+                    f"{found} has image labels alone, no boxes and no masks",
+                    remedy="ask for them: --labels image-labels",
+                ) from None
+            return found
+        if beyond and boxable.needs_aliases(name):
+            # Another release's name for this class is the very name of another class.
+            every = self.every_class()
+            if every is not None and every.has(name):
+                other = every.resolve(name)
+                if other.mid != found.mid:
+                    raise AmbiguousClassError(name, fits=[str(found), str(other)])
+        return found
 
     def every_class(self) -> ClassList | None:
-        """Give the classes of image labels, or None where the release or the source has no list."""
+        """Give the classes of image labels, or None where the source has no list of them."""
         file = catalog.all_classes_file(self.settings.release_name)
-        content = self.files([file]).get(file.key) if file is not None else None
-        if file is None or content is None:
+        content = self.files([file]).get(file.key)
+        if content is None:
             return None
         return ClassList.build(parse_class_file(content, name=file.key))
 
@@ -229,15 +257,33 @@ class Session:
     # -- tables ---------------------------------------------------------------------------------
 
     def tables(self, wanted: Sequence[tuple[File, Schema]]) -> dict[str, Table]:
-        """Give the tables of annotation CSVs by key, and build those that are not there.
+        """Give the tables of annotation files by key, and build those that are not there.
+
+        A file that is known to be gone has its substitute's table, where the source lacks it.
 
         Raises:
-            NotAMirrorError: the source lacks one of the CSVs.
+            NotAMirrorError: the source lacks one of the files.
             OidError: one of them could not be had, or is not what it should be.
 
         """
+        given_out = [
+            (file, schema) for file, schema in wanted if not (file.gone and self.source.official)
+        ]
         with contextlib.ExitStack() as locks:
-            return self._tables(wanted, locks)
+            found = self._tables(given_out, locks)
+            lacking = {
+                file: (catalog.published(file.substitute), schema)
+                for file, schema in wanted
+                if file.key not in found and file.substitute
+            }
+            if lacking:
+                for file in lacking:
+                    text = f"{file.key} is no longer given out; {file.substitute} stands in for it"
+                    self.on_event(Warned(text))
+                more = self._tables(list(lacking.values()), locks)
+                found |= more
+                found |= {file.key: more[other.key] for file, (other, _) in lacking.items()}
+            return found
 
     def _tables(
         self, wanted: Sequence[tuple[File, Schema]], locks: contextlib.ExitStack
@@ -268,7 +314,8 @@ class Session:
         self.on_event(PhaseStarted("tables", fresh) if fresh else Noted("checking the tables"))
         self.run(most=_TABLES_AT_ONCE).carry_out(jobs)
         for job in jobs:
-            self._keep_table(job, found)
+            if not (job.error is not None and job.file.gone):
+                self._keep_table(job, found)
         if fresh:
             self.on_event(PhaseEnded("tables"))
         self._tell_rejects(found.values())

@@ -11,7 +11,7 @@ import numpy as np
 from oidkit import catalog
 from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
 from oidkit.api.writing import Writing
-from oidkit.choice import LISTED
+from oidkit.choice import LISTED, negative
 from oidkit.events import PhaseEnded, PhaseStarted
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
 from oidkit.tables import image_names
@@ -89,7 +89,7 @@ class Work:
                     )
                 else:
                     found = self.choosing.rows(
-                        label, split, of=self.classes, images=choice.images, columns=columns
+                        label, split, of=self.classes, choice=choice, columns=columns
                     )
                 rows[label] = rows.get(label, 0) + found.height
                 if label == "masks":
@@ -132,10 +132,12 @@ class Work:
         front = f"images/{split}"
         if self.wanted.layout == "flat":
             return {front: choice.images}
-        places = {
-            f"{front}/{folder_name(each.name, each.mid)}": choice.by_class[each.mid]
-            for each in self.classes
-        }
+        places = {}
+        for each in self.classes:
+            folder = f"{front}/{folder_name(each.name, each.mid)}"
+            places[folder] = choice.by_class[each.mid]
+            if self.wanted.negatives:
+                places[f"{folder}_negatives"] = choice.by_class[negative(each.mid)]
         return places | ({front: choice.by_class[LISTED]} if LISTED in choice.by_class else {})
 
     def _mask_bytes(self, plans: Sequence[MaskPlan]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
+from oidkit.choice import negative
 from oidkit.dataset import Dataset, Description, describe, save_description
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.schema import ATTRIBUTION
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
     from oidkit.api.choosing import Choosing
     from oidkit.api.session import Session
-    from oidkit.catalog import Split
+    from oidkit.catalog import Label, Split
     from oidkit.choice import Choice
+    from oidkit.schema import Schema
 
 __all__ = ["Writing"]
 
@@ -73,6 +75,7 @@ class Writing:
         self.dataset.write_annotations(
             "csv/class-descriptions-boxable.csv", self.session.files([file])[file.key]
         )
+        self._write_lists()
         mixed = self._is_mixed()
         attribution = []
         for split in self.choices:
@@ -80,7 +83,8 @@ class Writing:
                 self._write_class(split, each, mixed=mixed)
             for label in self.wanted.labels if self.choosing.takes_all else ():
                 rows = self.choosing.every_row(label, split, images=self.choices[split].images)
-                self._add_rows(f"csv/all_{split}_{label}.csv", rows)
+                schema = self.choosing.schema(label, split)
+                self._add_rows(_file(f"all_{split}", label, schema), rows, schema=schema)
             if self.wanted.metadata:
                 rows = self._write_images(split)
                 attribution.append(rows.select(ATTRIBUTION))
@@ -88,6 +92,19 @@ class Writing:
             rows = joined(attribution)
             self._add_rows("attribution.csv", rows)
         self.session.on_event(PhaseEnded("annotations"))
+
+    def _write_lists(self) -> None:
+        """Write what the classes beyond the boxable ones, and the attributes, are called."""
+        release = self.session.settings.release_name
+        lists = {}
+        if not {"image-labels", "points"}.isdisjoint(self.wanted.labels):
+            lists["class-descriptions.csv"] = catalog.all_classes_file(release)
+        if "relationships" in self.wanted.labels:
+            lists["attributes-description.csv"] = catalog.attributes_file(release)
+        found = self.session.files(list(lists.values()))
+        for name, file in lists.items():
+            if file.key in found:
+                self.dataset.write_annotations(f"csv/{name}", found[file.key])
 
     def _is_mixed(self) -> bool:
         """Whether some selection of the folder takes a part of the rows of an image."""
@@ -98,17 +115,27 @@ class Writing:
     def _write_class(self, split: Split, each: OidClass, *, mixed: bool) -> None:
         choice = self.choices[split]
         stem = mid_stem(each.mid)
-        path = f"downloader_IDs_for_{stem}_{split}.txt"
-        lines = {f"{split}/{name}" for name in image_names(choice.by_class[each.mid])}
-        lines |= set((self.dataset.read(path) or b"").decode("utf-8", errors="replace").split())
-        self.dataset.write_annotations(
-            path, "".join(f"{line}\n" for line in sorted(lines)).encode()
-        )
+        self._write_ids(f"{stem}_{split}", split, choice.by_class[each.mid])
+        if self.wanted.negatives:
+            denied = choice.by_class[negative(each.mid)]
+            self._write_ids(f"{stem}_{split}_negatives", split, denied)
         for label in self.wanted.labels:
-            rows = self.choosing.rows(label, split, of=[each], images=choice.images)
+            rows = self.choosing.rows(label, split, of=[each], choice=choice)
             published = functools.partial(self.choosing.published, label, split)
-            path = f"csv/{stem}_{split}_{label}.csv"
-            self._add_rows(path, rows, published=published if mixed else None)
+            schema = self.choosing.schema(label, split)
+            self._add_rows(
+                _file(f"{stem}_{split}", label, schema),
+                rows,
+                schema=schema,
+                published=published if mixed and schema.classes else None,
+            )
+
+    def _write_ids(self, name: str, split: Split, images: NDArray[np.uint64]) -> None:
+        path = f"downloader_IDs_for_{name}.txt"
+        lines = {f"{split}/{each}" for each in image_names(images)}
+        lines |= set((self.dataset.read(path) or b"").decode("utf-8", errors="replace").split())
+        text = "".join(f"{line}\n" for line in sorted(lines))
+        self.dataset.write_annotations(path, text.encode())
 
     def _write_images(self, split: Split) -> Rows:
         chosen = self.choices[split].images
@@ -124,13 +151,23 @@ class Writing:
         path: str,
         rows: Rows,
         *,
+        schema: Schema | None = None,
         published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
     ) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
         earlier = self.dataset.read(path)
-        joint = rows if earlier is None else with_earlier(rows, earlier, published=published)
+        joint: Rows | None = rows
+        if earlier is not None:
+            joint = with_earlier(rows, earlier, schema=schema, published=published)
         if joint is None:
             aside = self.dataset.put_aside(path)
             self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))
             joint = rows
-        self.dataset.write_annotations(path, printed(joint))
+        self.dataset.write_annotations(path, printed(joint, schema=schema))
+
+
+def _file(front: str, label: Label, schema: Schema) -> str:
+    """Name the file of a label type; narratives are JSON lines, as published."""
+    if schema.lines:
+        return f"csv/{front}_{schema.name}.jsonl"
+    return f"csv/{front}_{label}.csv"

@@ -25,8 +25,9 @@ def summed_up(summary: Summary) -> list[str]:
         f"with {number(summary.requests, 'request')}",
     ]
     rows = [("images", _counted(summary.images))]
-    if summary.annotations:
-        rows += [("masks", _counted(summary.masks)), *_annotations(summary.annotations)]
+    if "masks" in summary.annotations:
+        rows.append(("masks", _counted(summary.masks)))
+    rows += _annotations(summary.annotations)
     return _aligned([*rows, ("received", " ".join(came)), ("folder", summary.out)])
 
 
@@ -47,10 +48,8 @@ def planned(plan: Plan, *, out: Path | str) -> list[str]:
     """Write what a download would do, for people."""
     images = (sum(each.to_fetch for each in plan.images), sum(each.asked for each in plan.images))
     masks = (sum(each.to_fetch for each in plan.masks), sum(each.asked for each in plan.masks))
-    rows = [
-        (word, f"{to_fetch:,} to fetch of {asked:,}")
-        for word, (to_fetch, asked) in (("images", images), ("masks", masks))
-    ]
+    counts = [("images", images), *([("masks", masks)] if "masks" in plan.rows else [])]
+    rows = [(word, f"{to_fetch:,} to fetch of {asked:,}") for word, (to_fetch, asked) in counts]
     rows += _annotations(plan.rows)
     rows += [
         ("to receive", f"about {byte_count(plan.bytes_to_receive)}"),

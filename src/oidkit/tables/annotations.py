@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
 
+from oidkit.schema import LINE, Schema
+from oidkit.tables.blocks import read_block
 from oidkit.tables.table import image_ids, image_names
 
 __all__ = ["joined", "only_images", "printed", "with_earlier"]
@@ -35,6 +37,7 @@ def with_earlier(
     rows: pl.DataFrame,
     earlier: bytes,
     *,
+    schema: Schema | None = None,
     published: Published | None = None,
 ) -> pl.DataFrame | None:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
@@ -43,25 +46,15 @@ def with_earlier(
     was asked for is lost. That does as long as each selection takes all rows of an image. Where
     one took only some of them, *published* gives all rows that some images have of some classes in
     their order, and an image keeps the rows of either selection. What is no file of these
-    columns gives None.
+    columns gives None. *schema* is that of the file, where its columns have other names there.
     """
-    try:
-        before = pl.read_csv(
-            earlier,
-            schema=dict.fromkeys(rows.columns, pl.String),
-            empty_string_is_null=False,
-            extra_columns="raise",
-            missing_columns="raise",
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
-    if head.split(",") != rows.columns:
+    before = _read(earlier, rows.columns, schema)
+    if before is None:
         return None
     if not before.height:
         return rows
-    if published is not None:
-        return _united(rows, before, published)
+    if published is not None and schema is not None:
+        return _united(rows, before, published, classes=schema.classes)
     counts = (
         before.group_by("ImageID")
         .len("earlier")
@@ -75,10 +68,34 @@ def with_earlier(
     return pl.concat(both).sort("ImageID", maintain_order=True)
 
 
+def _read(earlier: bytes, columns: list[str], schema: Schema | None) -> pl.DataFrame | None:
+    if schema is not None and schema.lines:
+        block = read_block(schema, tuple(columns), earlier, line=1)
+        return None if block.rejects else block.rows.select(columns)
+    head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
+    if head.split(",") != (schema.header(columns) if schema else columns):
+        return None
+    try:
+        return pl.read_csv(
+            earlier,
+            has_header=False,
+            skip_rows=1,
+            schema=dict.fromkeys(columns, pl.String),
+            empty_string_is_null=False,
+            extra_columns="raise",
+            missing_columns="raise",
+            raise_if_empty=False,
+        )
+    except pl.exceptions.PolarsError:
+        return None
+
+
 def _united(
     rows: pl.DataFrame,
     before: pl.DataFrame,
     published: Published,
+    *,
+    classes: Sequence[str],
 ) -> pl.DataFrame:
     """Give every row of either, a row that stands twice in one of them twice."""
     now, then = _numbered(rows), _numbered(before)
@@ -86,7 +103,8 @@ def _united(
     both = pl.concat([now, surplus])
     mixed = surplus.join(now, on="ImageID", how="semi")
     if mixed.height:
-        mids = both["LabelName"].unique().sort().to_list()
+        named = pl.concat([both[column].rename("mid") for column in classes])
+        mids = named.unique().sort().to_list()
         order = _numbered(published(image_ids(mixed), mids)).with_row_index(_PLACE)
         both = both.join(order, on=then.columns, how="left", maintain_order="left")
         # Only the images of `mixed` have places; all others stay in the order in which they are.
@@ -103,9 +121,21 @@ def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.int_range(pl.len()).over(rows.columns).alias(_COPY))
 
 
-def printed(rows: pl.DataFrame, *, columns: Sequence[str] | None = None) -> bytes:
-    """Print rows as CSV with a header; fields are quoted only where they have to be."""
+def printed(
+    rows: pl.DataFrame,
+    *,
+    columns: Sequence[str] | None = None,
+    schema: Schema | None = None,
+) -> bytes:
+    """Print rows as the file of their *schema* does: CSV with a header, or JSON lines.
+
+    Fields of a CSV are quoted only where they have to be.
+    """
+    if schema is not None and schema.lines:
+        return "".join(f"{line}\n" for line in rows[LINE]).encode()
     data = io.BytesIO()
     chosen = rows if columns is None else rows.select(columns)
+    if schema is not None:
+        chosen = chosen.rename({ours: theirs for theirs, ours in schema.published.items()})
     chosen.with_columns(pl.all().replace("", None)).write_csv(data)
     return data.getvalue()

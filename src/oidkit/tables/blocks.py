@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from oidkit.schema import Schema, check_row
+from oidkit.schema import LINE, Schema, check_row
 from oidkit.taxonomy import MID_PATTERN
 
 __all__ = ["Block", "Reject", "read_block", "split_header"]
@@ -44,6 +44,8 @@ def split_header(line: bytes) -> list[str]:
 
 def read_block(schema: Schema, columns: tuple[str, ...], data: bytes, *, line: int) -> Block:
     """Read whole lines; *line* is the number of the first one in its file."""
+    if schema.lines:
+        return _read_json(schema, data, line=line)
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     rows = _read_fast(schema, columns, data, lines=lines)
     if rows is not None:
@@ -103,6 +105,35 @@ def _all_well(schema: Schema) -> pl.Expr:
         numbers = (pl.col(name).cast(pl.Float64, strict=False) for name in (low, high))
         checks.append((next(numbers) <= next(numbers)).fill_null(value=False).all())
     return pl.all_horizontal(checks)
+
+
+def _read_json(schema: Schema, data: bytes, *, line: int) -> Block:
+    """Read JSON lines: the id of the image, and the line as it stands."""
+    raw = data.split(b"\n")
+    if not raw[-1]:
+        raw.pop()
+    texts: list[str | None] = [_text(each) for each in raw]
+    (theirs,) = schema.published
+    rows = pl.DataFrame({LINE: texts}, schema={LINE: pl.String})
+    path = f"$.{theirs}"
+    rows = rows.select(pl.col(LINE).str.json_path_match(path).alias("ImageID"), LINE)
+    well = rows["ImageID"].str.contains("^[0-9a-f]{16}$").fill_null(value=False)
+    rejects = [
+        Reject(
+            line + at,
+            f"is no JSON with an {theirs} of 16 hex digits",
+            raw[at].decode("utf-8", errors="backslashreplace")[:2000].replace("\0", "\\x00"),
+        )
+        for at in (~well).arg_true().to_list()
+    ]
+    return Block(rows.filter(well), tuple(rejects), len(raw))
+
+
+def _text(line: bytes) -> str | None:
+    try:
+        return None if b"\0" in line else line.removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _read_slowly(schema: Schema, columns: tuple[str, ...], data: bytes, *, line: int) -> Block:

@@ -24,9 +24,10 @@ import google_crc32c
 
 from oidkit.disk import write_atomically
 from oidkit.errors import IntegrityError, InterruptedRunError, MalformedError
-from oidkit.schema import Schema, header_of
+from oidkit.schema import LINE, Schema, header_of
 from oidkit.store import Checksums
 from oidkit.tables.blocks import Block, read_block, split_header
+from oidkit.tables.several import under_classes
 from oidkit.tables.sorting import note_classes, sorted_spans
 from oidkit.tables.table import FORMAT, Table, disk_errors
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["TableBuilder"]
 
 BLOCK_BYTES = 16 << 20
-ROW_GROUP = 32_768
 BUCKETS = 32
 REJECT_SHARE = 0.01
 _LONGEST_LINE = 16 << 20
@@ -129,6 +129,9 @@ class TableBuilder:
             self._drain()
         state = self._state
         self._check(state.known)
+        if self._schema.lines:
+            # Such a file has no header, and a shard of a small release may have no line either.
+            state.columns = ("ImageID", LINE)
         if not state.columns:
             raise MalformedError(f"{self._name} is empty", remedy="check the source")
         if state.rejects > REJECT_SHARE * (state.rows + state.rejects):
@@ -203,6 +206,8 @@ class TableBuilder:
         if self._whole:
             self._md5.update(data)
         size, skipped = len(data), 0
+        if self._schema.lines:
+            state.columns = ("ImageID", LINE)
         if not state.columns:
             end = data.find(b"\n") + 1 or len(data)
             columns = split_header(data[:end])
@@ -220,7 +225,10 @@ class TableBuilder:
         write_atomically(self._work / "state.json", json.dumps(asdict(state)).encode())
 
     def _put(self, block: Block) -> None:
-        rows = block.rows.sort(self._schema.key, maintain_order=True)
+        rows, classes = block.rows, self._schema.classes
+        if len(classes) > 1:
+            rows = under_classes(rows, classes, first=self._state.rows)
+        rows = rows.sort(self._schema.key, maintain_order=True)
         key = rows[self._schema.key[0]]
         if not self._state.bounds and rows.height:
             self._state.bounds = self._choose_bounds(key)
@@ -287,7 +295,9 @@ class TableBuilder:
                 if self._cancelled:
                     raise InterruptedRunError("interrupted while a table was sorted")
                 rows.write_parquet(
-                    target / f"part-{parts:04d}.parquet", row_group_size=ROW_GROUP, statistics=True
+                    target / f"part-{parts:04d}.parquet",
+                    row_group_size=self._schema.group,
+                    statistics=True,
                 )
                 if "LabelName" in self._schema.key:
                     note_classes(keys, rows, part=parts)
@@ -304,6 +314,7 @@ class TableBuilder:
             "schema": self._schema.name,
             "etag": state.etag,
             "columns": state.columns,
+            "classes": self._schema.classes,
             "rows": state.rows,
             "rejects": state.rejects,
             "bytes": state.offset,

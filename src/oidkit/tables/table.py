@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 
 from oidkit.errors import DiskError, IntegrityError
+from oidkit.schema import Keep
 from oidkit.tables.rowfilter import kept
+from oidkit.tables.several import NTH, in_order, of_first_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,13 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from oidkit.schema import Keep
-
 __all__ = ["FORMAT", "Rows", "Table", "disk_errors", "image_ids", "image_names", "unreadable"]
 
-FORMAT = 1
+FORMAT = 2
 Rows = pl.DataFrame
 """Rows of an annotation file: a column for each of its columns, of published text."""
+_EVERY = Keep()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,15 @@ class Table:
     """The rows of one annotation file, every column as published text.
 
     `labels` tells for each MID the runs of rows that hold it: part, first row, number of rows,
-    number of images. `rejects` is the number of rows that were set aside.
+    number of images. `rejects` is the number of rows that were set aside. Where `classes` are
+    several columns, a row stands in the parts once for each class that it names.
     """
 
     folder: Path
     name: str
     etag: str | None
     columns: tuple[str, ...]
+    classes: tuple[str, ...]
     rows: int
     rejects: int
     bytes: int
@@ -67,6 +70,7 @@ class Table:
             name=found["name"],
             etag=found["etag"],
             columns=tuple(found["columns"]),
+            classes=tuple(found["classes"]),
             rows=found["rows"],
             rejects=found["rejects"],
             bytes=found["bytes"],
@@ -89,50 +93,68 @@ class Table:
         mids: Iterable[str],
         *,
         columns: Sequence[str] | None = None,
-        keep: Keep | None = None,
+        keep: Keep = _EVERY,
     ) -> pl.DataFrame:
         """Give the rows of some classes in ImageID order, those of an image as published.
 
-        The rows that an image has of several classes come class by class, in the order of *mids*.
+        The rows that an image has of several classes come class by class, in the order of *mids*,
+        but for a file whose rows name several classes: those stand there once, as published.
         Only the row groups that hold the classes are read, and only the *columns* asked for, of
         which ImageID has to be one, with those that *keep* looks at.
         """
-        chosen = list(columns or self.columns)
+        chosen = self._with_number(columns)
         frames = [
             kept(self._scan(part).slice(first, count), keep).select(chosen)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
         if not frames:
-            return pl.DataFrame(schema=dict.fromkeys(chosen, pl.String))
+            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
         with unreadable(self.folder):
             rows = pl.concat(pl.collect_all(frames))
-        return rows.sort("ImageID", maintain_order=True)
+        return self._sorted(rows)
 
-    def images_of(self, *mids: str, keep: Keep | None = None) -> NDArray[np.uint64]:
+    def images_of(self, *mids: str, keep: Keep = _EVERY) -> NDArray[np.uint64]:
         """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
         return image_ids(self.rows_of(mids, columns=["ImageID"], keep=keep))
 
     def rows_by_image(
-        self, ids: NDArray[np.uint64], *, columns: Sequence[str] | None = None
+        self,
+        ids: NDArray[np.uint64],
+        *,
+        columns: Sequence[str] | None = None,
+        keep: Keep = _EVERY,
     ) -> pl.DataFrame:
-        """Give the rows of some images, one part at a time so that memory stays bounded.
+        """Give the rows to *keep* of some images, one part at a time so that memory stays bounded.
 
         They come in ImageID order, those of an image by LabelName, and then as published. Only the
         *columns* asked for are read, of which ImageID has to be one.
         """
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
-        chosen = list(columns or self.columns)
-        found = [pl.DataFrame(schema=dict.fromkeys(chosen, pl.String))]
-        for part in range(self.parts):
-            rows = self._scan(part).select(chosen)
+        chosen = self._with_number(columns)
+        found = []
+        for part in range(self.parts) if len(ids) else ():
+            rows = kept(self._scan(part), keep)
+            if len(self.classes) > 1:
+                rows = of_first_class(rows, self.classes)
+            rows = rows.select(chosen)
             with unreadable(self.folder):
                 found.append(
                     rows.join(
                         names.lazy(), on="ImageID", how="semi", maintain_order="left"
                     ).collect()
                 )
-        return pl.concat(found).sort("ImageID", maintain_order=True)
+        if not found:
+            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
+        return self._sorted(pl.concat(found))
+
+    def _with_number(self, columns: Sequence[str] | None) -> list[str]:
+        return [*(columns or self.columns), *([NTH] if len(self.classes) > 1 else [])]
+
+    def _sorted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        if len(self.classes) > 1:
+            return in_order(rows)
+        return rows.sort("ImageID", maintain_order=True)
 
     def _scan(self, part: int) -> pl.LazyFrame:
         # A folder's name may hold what would otherwise be a pattern.

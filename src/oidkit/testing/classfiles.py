@@ -41,9 +41,7 @@ def class_files(spec: ReleaseSpec) -> dict[str, bytes]:
     for release in spec.releases:
         boxable = catalog.class_file(release)
         files[boxable.key] = _class_list(release, classes)
-        full = catalog.all_classes_file(release)
-        if full is not None:
-            files[full.key] = _full_list(release, every)
+        files[catalog.all_classes_file(release).key] = _full_list(release, every)
         segmentable = catalog.segmentable_file(release)
         if segmentable is not None:
             mids = sorted(each.mid for each in classes if each.segmentable)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oidkit import catalog
 from oidkit.testing.blocks import random_of
 from oidkit.testing.tables import AnnotationWriter, hex_texts, open_new
 
@@ -30,19 +31,25 @@ _POINTS = 12
 def write_narratives(
     root: Path, spec: ReleaseSpec, writer: AnnotationWriter, split: Split, keys: Sequence[str]
 ) -> dict[str, int]:
-    """Deal the split's narratives out to its files; return key -> lines."""
-    rows = dict.fromkeys(keys, 0)
+    """Deal the split's narratives out to its files, their text to one more; return key -> lines."""
+    release = next(each for each in spec.releases if "narratives" in catalog.labels_of(each))
+    captions = catalog.captions_file(release, split).key
+    rows = dict.fromkeys((*keys, captions), 0)
     with ExitStack() as stack:
         files = [stack.enter_context(open_new(root, key)) for key in keys]
+        texts = stack.enter_context(open_new(root, captions))
         for made in writer.blocks(split):
             rng = random_of(spec, split, made.block.number, _STREAM)
             ids = hex_texts(made.ids, 16)
             told = rng.random(made.block.images) < (_TRAIN_SHARE if split == "train" else 1.0)
             for at in np.flatnonzero(told).tolist():
                 narrative = _narrative(made, at, writer, rng)
-                line = json.dumps(
-                    {"dataset_id": f"open_images_{split}", "image_id": ids[at]} | narrative
-                )
+                whole = {"dataset_id": f"open_images_{split}", "image_id": ids[at]} | narrative
+                line = json.dumps(whole)
+                # What it is about and the text are the first four fields.
+                text = json.dumps(dict(list(whole.items())[:4]))
+                texts.write(text.encode() + b"\n")
+                rows[captions] += 1
                 nth = (made.block.first + at) % len(keys)
                 files[nth].write(line.encode() + b"\n")
                 rows[keys[nth]] += 1

@@ -306,7 +306,7 @@ class TableJob(_Body):
         self, file: File, builder: TableBuilder, *, etag: str | None, official: bool
     ) -> None:
         super().__init__(file.key)
-        self._file, self._builder, self._official = file, builder, official
+        self.file, self._builder, self._official = file, builder, official
         self._etag = etag
         self.table: Table | None = None
         self.error: OidError | None = None
@@ -321,7 +321,7 @@ class TableJob(_Body):
 
     def begin(self, reply: Reply) -> None:
         self._reply = reply
-        known = _known(reply, self._file, official=self._official)
+        known = _known(reply, self.file, official=self._official)
         if reply.status == HTTPStatus.NOT_MODIFIED:
             return
         if reply.status == HTTPStatus.PARTIAL_CONTENT and reply.start == self._builder.offset:
