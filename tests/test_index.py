@@ -97,7 +97,7 @@ def test_build_of_a_part(settings: Settings) -> None:
 def test_a_label_type_of_several_files(settings: Settings, tmp_path: Path) -> None:
     """Image labels by humans and by machine, and all shards of the narratives, get tables."""
     labels: list[Label] = ["image-labels", "narratives"]
-    spec = ReleaseSpec(releases=("v7",), labels=LABELS, images=PerSplit(20, 4, 4), jpegs=0)
+    spec = ReleaseSpec(releases=("v7",), labels=catalog.LABELS, images=PerSplit(20, 4, 4), jpegs=0)
     make_release(tmp_path / "whole", spec)
     settings = dataclasses.replace(settings, source=str(tmp_path / "whole"))
     built = index_build(splits=["train"], labels=labels, metadata=False, settings=settings)
