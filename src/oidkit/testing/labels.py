@@ -103,6 +103,7 @@ class _Tables:
         self._relations = pl.Series([*_RELATIONS, _IS])
         self._fractions = Fractions(size for pair in image_sizes(spec) for size in pair)
         self._split = split
+        self._spec = spec
 
     def boxable_labels(self, made: BlockRows, rng: np.random.Generator) -> pl.DataFrame:
         """Make verified labels of boxable classes: 1 for those with a box, 0 for some without."""
@@ -114,7 +115,7 @@ class _Tables:
 
     def machine_labels(self, made: BlockRows, rng: np.random.Generator) -> pl.DataFrame:
         """Make labels of a classifier, at 0.5 to 1.0."""
-        image = np.repeat(np.arange(made.block.images), 3)
+        image = np.repeat(np.arange(made.block.images), self._spec.machine_labels)
         pair = np.unique(image * len(self._mids) + rng.integers(0, len(self._mids), len(image)))
         shares = pl.Series([f"0.{tenth}" for tenth in range(5, 10)] + ["1.0"])
         return self._labels(
@@ -128,7 +129,7 @@ class _Tables:
         """Mix labels of the first *classes* that are there with a few that are not."""
         every = len(self._mids)
         there = np.unique(made.image.astype(np.int64) * every + made.label)
-        image = np.repeat(np.arange(made.block.images), 3)
+        image = np.repeat(np.arange(made.block.images), self._spec.absences)
         asked = image * every + rng.integers(0, classes, len(image))
         absent = np.setdiff1d(asked, there)
         pair = np.union1d(there, absent)
