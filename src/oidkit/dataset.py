@@ -24,6 +24,7 @@ import numpy as np
 from oidkit.disk import (
     Record,
     check_writable,
+    digest,
     fingerprint,
     listing,
     locked,
@@ -38,7 +39,7 @@ from oidkit.tables import Manifest
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -103,6 +104,19 @@ class Dataset:
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
         record = Record(path, "annotations", "", "ok", len(data), fingerprint(data))
+        self.manifest.add(record)
+
+    def write_lines(self, path: str, pieces: Iterable[bytes]) -> None:
+        """Write a file that may be larger than memory, piece by piece."""
+        target = self.root / path
+        try:
+            self.make(path.rpartition("/")[0])
+            write_atomically(target, pieces)
+            record = Record(path, "annotations", "", "ok", target.stat().st_size, digest(target))
+        except DiskError:
+            raise
+        except OSError as error:
+            raise DiskError.from_os(error, path=target) from error
         self.manifest.add(record)
 
     def read(self, path: str) -> bytes | None:

@@ -124,7 +124,7 @@ class Choosing:
         Narratives are of no class: those of a class are those of the images chosen for it.
         """
         if label == "narratives":
-            images = union({each.mid: choice.by_class[each.mid] for each in of})
+            images = self.images_of(of, choice)
             return self.every_row(label, split, images=images, columns=columns)
         mids = self._all(of)
         return joined(
@@ -136,6 +136,10 @@ class Choosing:
                 for table, schema in self._tables_of(label, split)
             ]
         )
+
+    def images_of(self, classes: Sequence[OidClass], choice: Choice) -> NDArray[np.uint64]:
+        """Give the images that were chosen for some classes."""
+        return union({each.mid: choice.by_class[each.mid] for each in classes})
 
     def every_row(
         self,

@@ -6,19 +6,27 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from oidkit import catalog
 from oidkit.choice import negative
 from oidkit.dataset import Dataset, Description, describe, save_description
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.schema import ATTRIBUTION
 from oidkit.selection import Selection
-from oidkit.tables import Rows, image_names, joined, printed, with_earlier
+from oidkit.tables import (
+    Rows,
+    image_names,
+    images_in_lines,
+    joined,
+    printed,
+    with_earlier,
+)
 from oidkit.taxonomy import OidClass, mid_stem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from oidkit.api.choosing import Choosing
@@ -28,6 +36,8 @@ if TYPE_CHECKING:
     from oidkit.schema import Schema
 
 __all__ = ["Writing"]
+
+_NARRATIVES_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +92,7 @@ class Writing:
             for each in self.classes:
                 self._write_class(split, each, mixed=mixed)
             for label in self.wanted.labels if self.choosing.takes_all else ():
-                rows = self.choosing.every_row(label, split, images=self.choices[split].images)
-                schema = self.choosing.schema(label, split)
-                self._add_rows(_file(f"all_{split}", label, schema), rows, schema=schema)
+                self._write_all(split, label)
             if self.wanted.metadata:
                 rows = self._write_images(split)
                 attribution.append(rows.select(ATTRIBUTION))
@@ -120,15 +128,53 @@ class Writing:
             denied = choice.by_class[negative(each.mid)]
             self._write_ids(f"{stem}_{split}_negatives", split, denied)
         for label in self.wanted.labels:
+            schema = self.choosing.schema(label, split)
+            if schema.lines:
+                self._add_lines(f"{stem}_{split}", split, self.choosing.images_of([each], choice))
+                continue
             rows = self.choosing.rows(label, split, of=[each], choice=choice)
             published = functools.partial(self.choosing.published, label, split)
-            schema = self.choosing.schema(label, split)
             self._add_rows(
-                _file(f"{stem}_{split}", label, schema),
+                f"csv/{stem}_{split}_{label}.csv",
                 rows,
                 schema=schema,
-                published=published if mixed and schema.classes else None,
+                published=published if mixed else None,
             )
+
+    def _write_all(self, split: Split, label: Label) -> None:
+        images, schema = self.choices[split].images, self.choosing.schema(label, split)
+        if schema.lines:
+            self._add_lines(f"all_{split}", split, images)
+        else:
+            rows = self.choosing.every_row(label, split, images=images)
+            self._add_rows(f"csv/all_{split}_{label}.csv", rows, schema=schema)
+
+    def _add_lines(self, front: str, split: Split, images: NDArray[np.uint64]) -> None:
+        """Write the narratives of some images, and of those that an earlier selection had.
+
+        A line takes 33 kB, so that all of them may be more than memory holds.
+        """
+        schema = self.choosing.schema("narratives", split)
+        path = f"csv/{front}_{schema.name}.jsonl"
+        before = self.dataset.root / path
+        if before.is_file() and not before.is_symlink():
+            earlier = images_in_lines(before, schema)
+            if earlier is None:
+                self._put_aside(path, "lines that are no JSON")
+            else:
+                images = np.union1d(images, earlier)
+
+        def pieces() -> Iterator[bytes]:
+            for first in range(0, len(images), _NARRATIVES_AT_ONCE):
+                some = images[first : first + _NARRATIVES_AT_ONCE]
+                rows = self.choosing.every_row("narratives", split, images=some)
+                yield printed(rows, schema=schema)
+
+        self.dataset.write_lines(path, pieces())
+
+    def _put_aside(self, path: str, what: str) -> None:
+        aside = self.dataset.put_aside(path)
+        self.session.on_event(Warned(f"{path} had {what}; it is kept as {aside}"))
 
     def _write_ids(self, name: str, split: Split, images: NDArray[np.uint64]) -> None:
         path = f"downloader_IDs_for_{name}.txt"
@@ -160,14 +206,6 @@ class Writing:
         if earlier is not None:
             joint = with_earlier(rows, earlier, schema=schema, published=published)
         if joint is None:
-            aside = self.dataset.put_aside(path)
-            self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))
+            self._put_aside(path, "other columns")
             joint = rows
         self.dataset.write_annotations(path, printed(joint, schema=schema))
-
-
-def _file(front: str, label: Label, schema: Schema) -> str:
-    """Name the file of a label type; narratives are JSON lines, as published."""
-    if schema.lines:
-        return f"csv/{front}_{schema.name}.jsonl"
-    return f"csv/{front}_{label}.csv"

@@ -3,7 +3,13 @@
 This package is the only place that knows the table engine (polars).
 """
 
-from oidkit.tables.annotations import joined, only_images, printed, with_earlier
+from oidkit.tables.annotations import (
+    images_in_lines,
+    joined,
+    only_images,
+    printed,
+    with_earlier,
+)
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
 from oidkit.tables.manifest import Manifest
@@ -19,6 +25,7 @@ __all__ = [
     "TableBuilder",
     "image_ids",
     "image_names",
+    "images_in_lines",
     "joined",
     "only_images",
     "printed",

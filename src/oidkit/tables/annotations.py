@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
@@ -19,7 +20,9 @@ from oidkit.schema import LINE, Schema
 from oidkit.tables.blocks import read_block
 from oidkit.tables.table import image_ids, image_names
 
-__all__ = ["joined", "only_images", "printed", "with_earlier"]
+__all__ = ["images_in_lines", "joined", "only_images", "printed", "with_earlier"]
+
+_LINES_AT_ONCE = 16 << 20
 
 
 def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -69,9 +72,6 @@ def with_earlier(
 
 
 def _read(earlier: bytes, columns: list[str], schema: Schema | None) -> pl.DataFrame | None:
-    if schema is not None and schema.lines:
-        block = read_block(schema, tuple(columns), earlier, line=1)
-        return None if block.rejects else block.rows.select(columns)
     head = earlier.split(b"\n", 1)[0].decode("utf-8", errors="replace").rstrip("\r")
     if head.split(",") != (schema.header(columns) if schema else columns):
         return None
@@ -88,6 +88,18 @@ def _read(earlier: bytes, columns: list[str], schema: Schema | None) -> pl.DataF
         )
     except pl.exceptions.PolarsError:
         return None
+
+
+def images_in_lines(path: Path, schema: Schema) -> NDArray[np.uint64] | None:
+    """Give the images of a file of JSON lines, or None for a file that is none."""
+    found = [np.empty(0, dtype=np.uint64)]
+    with path.open("rb") as file:
+        while lines := file.readlines(_LINES_AT_ONCE):
+            block = read_block(schema, (), b"".join(lines), line=1)
+            if block.rejects:
+                return None
+            found.append(image_ids(block.rows))
+    return np.unique(np.concatenate(found))
 
 
 def _united(
@@ -127,7 +139,7 @@ def printed(
     columns: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> bytes:
-    """Print rows as the file of their *schema* does: CSV with a header, or JSON lines.
+    """Print rows as the file of their *schema* does: CSV with a header, or bare JSON lines.
 
     Fields of a CSV are quoted only where they have to be.
     """

@@ -320,6 +320,7 @@ class TableBuilder:
             "bytes": state.offset,
             "parts": parts,
             "sizes": [path.stat().st_size for path in sorted(target.glob("part-*.parquet"))],
+            "group": self._schema.group,
             "labels": keys,
         }
         write_atomically(target / "table.json", json.dumps(meta).encode())

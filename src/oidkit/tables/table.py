@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from oidkit.errors import DiskError, IntegrityError
-from oidkit.schema import Keep
+from oidkit.schema import LINE, Keep
 from oidkit.tables.rowfilter import kept
 from oidkit.tables.several import NTH, in_order, of_first_class
 
@@ -35,7 +35,8 @@ class Table:
 
     `labels` tells for each MID the runs of rows that hold it: part, first row, number of rows,
     number of images. `rejects` is the number of rows that were set aside. Where `classes` are
-    several columns, a row stands in the parts once for each class that it names.
+    several columns, a row stands in the parts once for each class that it names. `group` rows
+    are read together at the least.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Table:
     rejects: int
     bytes: int
     parts: int
+    group: int
     labels: Mapping[str, Sequence[Sequence[int]]]
 
     @classmethod
@@ -75,6 +77,7 @@ class Table:
             rejects=found["rejects"],
             bytes=found["bytes"],
             parts=found["parts"],
+            group=found["group"],
             labels=found["labels"],
         )
 
@@ -137,16 +140,28 @@ class Table:
             rows = kept(self._scan(part), keep)
             if len(self.classes) > 1:
                 rows = of_first_class(rows, self.classes)
-            rows = rows.select(chosen)
             with unreadable(self.folder):
-                found.append(
-                    rows.join(
-                        names.lazy(), on="ImageID", how="semi", maintain_order="left"
-                    ).collect()
-                )
+                found += [piece.collect() for piece in self._pieces(rows, names, chosen)]
         if not found:
             return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
         return self._sorted(pl.concat(found))
+
+    def _pieces(
+        self, rows: pl.LazyFrame, names: pl.DataFrame, columns: Sequence[str]
+    ) -> Iterator[pl.LazyFrame]:
+        """Give what has to be read for some images; of long lines the groups that hold one."""
+        if LINE not in columns:
+            yield rows.select(columns).join(
+                names.lazy(), on="ImageID", how="semi", maintain_order="left"
+            )
+            return
+        wanted = pl.col("ImageID").is_in(names["ImageID"].implode())
+        there = rows.select(wanted).collect().to_series().arg_true().to_numpy()
+        groups = np.unique(there // self.group)
+        for run in np.split(groups, np.flatnonzero(np.diff(groups) > 1) + 1):
+            if len(run):
+                whole = rows.slice(int(run[0]) * self.group, len(run) * self.group)
+                yield whole.filter(wanted).select(columns)
 
     def _with_number(self, columns: Sequence[str] | None) -> list[str]:
         return [*(columns or self.columns), *([NTH] if len(self.classes) > 1 else [])]
