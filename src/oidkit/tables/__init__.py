@@ -6,7 +6,7 @@ This package is the only place that knows the table engine (polars).
 from oidkit.tables.annotations import joined, only_images, printed, with_earlier
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
-from oidkit.tables.manifest import Manifest
+from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
@@ -14,6 +14,7 @@ __all__ = [
     "Cache",
     "Manifest",
     "MaskIndex",
+    "PixelSizes",
     "Rows",
     "Table",
     "TableBuilder",
