@@ -23,7 +23,7 @@ from oracle import Asked, Mirror, differences, expected, tree_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = ["path", "kind", "key", "status", "bytes", "check", "reason"]
+COLUMNS = ["path", "kind", "key", "status", "bytes", "width", "height", "check", "reason"]
 PERSON, HANDGUN = "/m/01g317", "/m/0gxl3"
 
 

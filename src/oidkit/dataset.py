@@ -16,7 +16,7 @@ import contextlib
 import itertools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +32,7 @@ from oidkit.disk import (
 )
 from oidkit.errors import DiskError, UsageError
 from oidkit.events import Noted, ignore
-from oidkit.imagefile import jpeg_fault
+from oidkit.imagefile import jpeg_fault, jpeg_size, png_size
 from oidkit.recipe import Recipe
 from oidkit.selection import Selection
 from oidkit.tables import Manifest
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oidkit.events import Listener
+    from oidkit.tables import PixelSizes
 
 __all__ = [
     "Dataset",
@@ -57,6 +58,7 @@ __all__ = [
 ]
 
 FORMAT = 1
+_HEADER = 1 << 16
 _OURS = {".oid", "images", "masks", "csv", "attribution.csv"}
 _IDS = "downloader_IDs_for_"
 _SPLIT_ROWS = re.compile(r"[a-z0-9_]+_annotations\.csv")
@@ -171,7 +173,11 @@ class Dataset:
                 if jpeg_fault(data) is not None:
                     continue
                 place = f"{folder}/{name}".lstrip("/")
-                self.manifest.add(Record(place, "image", source, "ok", size, fingerprint(data)))
+                width, height = jpeg_size(data)
+                check = fingerprint(data)
+                self.manifest.add(
+                    Record(place, "image", source, "ok", size, check, width=width, height=height)
+                )
             elif known[name] != size:
                 continue
             found.append(int(image_id, 16))
@@ -186,6 +192,36 @@ class Dataset:
         known = self.manifest.sizes(folder)
         found = listing(self.root / folder, sweep=self.writable)
         return {name for name, size in found.items() if known.get(name) == size}
+
+    def sized(self, record: Record) -> Record:
+        """Add the pixel size to the record of an image or mask that was made without it.
+
+        Only the header of the file is read. What is not there, or tells nothing, stays at 0.
+        """
+        read = {"image": jpeg_size, "mask": png_size}.get(record.kind)
+        if record.width or record.status != "ok" or read is None:
+            return record
+        try:
+            with (self.root / record.path).open("rb") as file:
+                data = file.read(_HEADER)
+                # What cameras put before the frame header may be longer than most files.
+                width, height = size = read(data)
+                if size == (0, 0) and len(data) == _HEADER:
+                    width, height = read(data + file.read())
+        except OSError:
+            return record
+        return replace(record, width=width, height=height)
+
+    def image_sizes(self, split: str) -> PixelSizes:
+        """Give the pixel sizes of the images of a split that stand in the dataset.
+
+        They come from the manifest. The headers of files are looked at for those that a manifest
+        of an earlier oidkit has without a size.
+        """
+        known = self.manifest.image_sizes(split)
+        late = (self.sized(record) for record in self.manifest.unsized(split))
+        rows = ((int(one.path[-20:-4], 16), one.width, one.height) for one in late if one.width)
+        return known.with_others(rows)
 
 
 def describe(root: Path) -> Description | None:

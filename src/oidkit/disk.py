@@ -47,6 +47,8 @@ class Record:
     `path` is relative to the dataset folder, with forward slashes. `key` is the object that the
     file comes from. `check` is how the content was checked, such as ``md5:…`` or ``crc32:…``.
     A `failed` file may come with another run; a `damaged` one came, but never as it should be.
+    `width` and `height` are the pixels of an image or a mask as they are stored, 0 where that is
+    not known.
     """
 
     path: str
@@ -56,6 +58,8 @@ class Record:
     bytes: int = 0
     check: str = ""
     reason: str = ""
+    width: int = 0
+    height: int = 0
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:

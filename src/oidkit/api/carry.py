@@ -15,6 +15,7 @@ from oidkit.planning import image_bytes, spans
 from oidkit.transfer import ImageJob, LinkJob, MaskJob
 from oidkit.transfer.engine import event_of
 from oidkit.transfer.jobs import ZipSpan
+from oidkit.transfer.records import mask_record
 from oidkit.zipmember import check_readable
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ class _Counting:
             return False
         if len(png) != member.usize or zlib.crc32(png) != member.crc32:
             return False
-        check = f"crc32:{member.crc32:08x}"
-        self._dataset.manifest.add(Record(path, "mask", key, "ok", len(png), check))
+        self._dataset.manifest.add(mask_record(path, key, png, crc32=member.crc32))
         self._summary.masks.present += 1
         return True
 
@@ -102,7 +102,7 @@ def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob
                 if known is None or known.status != "ok":
                     key = catalog.image_key(plan.split, task.image_id)
                     known = Record(path, "image", key, "ok", *_facts(dataset, path))
-                yield LinkJob(dataset.root, known, task.absent)
+                yield LinkJob(dataset.root, dataset.sized(known), task.absent)
 
 
 def _facts(dataset: Dataset, path: str) -> tuple[int, str]:

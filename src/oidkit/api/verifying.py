@@ -106,6 +106,7 @@ def verify(
         return _check(present, on_event)[0]
     with open_dataset(folder, release=release, on_event=on_event) as dataset:
         report, wrong = _check(dataset, on_event)
+        _learn_sizes(dataset, besides=wrong)
         if wrong:
             wanted = _settings(settings or Settings(), description)
             with Session(wanted, on_event) as session:
@@ -115,6 +116,14 @@ def verify(
             report, wrong = _check(dataset, on_event)
             report.repaired = before - len(wrong)
         return report
+
+
+def _learn_sizes(dataset: Dataset, *, besides: Sequence[Record]) -> None:
+    """Write down the pixel sizes that a manifest of an earlier oidkit has not."""
+    wrong = {record.path for record in besides}
+    for record in dataset.manifest.unsized():
+        if record.path not in wrong and (told := dataset.sized(record)).width:
+            dataset.manifest.add(told)
 
 
 def _settings(settings: Settings, description: Description | None) -> Settings:

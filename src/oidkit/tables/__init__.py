@@ -12,7 +12,7 @@ from oidkit.tables.annotations import (
 )
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
-from oidkit.tables.manifest import Manifest
+from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
@@ -20,6 +20,7 @@ __all__ = [
     "Cache",
     "Manifest",
     "MaskIndex",
+    "PixelSizes",
     "Rows",
     "Table",
     "TableBuilder",

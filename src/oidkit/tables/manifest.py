@@ -9,20 +9,56 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+import numpy as np
 import polars as pl
 
 from oidkit.disk import Record, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["Manifest"]
+    from numpy.typing import NDArray
 
-_COLUMNS = ("path", "kind", "key", "status", "bytes", "check", "reason")
+__all__ = ["Manifest", "PixelSizes"]
+
+_COLUMNS = ("path", "kind", "key", "status", "bytes", "width", "height", "check", "reason")
+_SIZE = ("width", "height")
+# The columns of the first manifests, which are still read: no size is known then.
+_EARLIER = tuple(name for name in _COLUMNS if name not in _SIZE)
 _SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
+_IMAGE_ID = pl.col("path").str.extract(r"(?:^|/)([0-9a-f]{16})\.jpg$")
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSizes:
+    """The sizes of images in pixels, as columns of the same length.
+
+    `ids` are sorted, each once; `width` and `height` are those of the pixels as they are stored,
+    each more than 0.
+    """
+
+    ids: NDArray[np.uint64]
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+
+    def of(self, ids: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Give the width and height of each of some images, 0 and 0 where they are not known."""
+        if not len(self.ids):
+            return np.zeros(len(ids), np.int32), np.zeros(len(ids), np.int32)
+        at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        known = self.ids[at] == ids
+        return self.width[at] * known, self.height[at] * known
+
+    def with_others(self, rows: Iterable[tuple[int, int, int]]) -> PixelSizes:
+        """Add images, id, width and height of each, that are not among these."""
+        more = np.fromiter(rows, dtype="u8,i4,i4")
+        ids, first = np.unique(np.concatenate([self.ids, more["f0"]]), return_index=True)
+        width = np.concatenate([self.width, more["f1"]])[first]
+        return PixelSizes(ids, width, np.concatenate([self.height, more["f2"]])[first])
 
 
 class Manifest:
@@ -70,6 +106,33 @@ class Manifest:
         )
         return found.collect()["folder"].to_list()
 
+    def image_sizes(self, split: str) -> PixelSizes:
+        """Give the pixel sizes of the whole images of a split, of those that have one here."""
+        size = [pl.col(name).cast(pl.Int32) for name in _SIZE]
+        rows = (
+            self._images(split)
+            .select(_IMAGE_ID.str.to_integer(base=16, dtype=pl.UInt64).alias("id"), *size)
+            .filter(pl.col("width") > 0)
+            .unique("id")
+            .sort("id")
+            .collect()
+        )
+        return PixelSizes(*(rows[name].to_numpy() for name in rows.columns))
+
+    def unsized(self, split: str | None = None) -> Iterator[Record]:
+        """Give the images of a split, or all images and masks, that have no pixel size here."""
+        pictures = pl.col("kind").is_in(["image", "mask"]) & (pl.col("status") == "ok")
+        rows = self._rows.lazy().filter(pictures) if split is None else self._images(split)
+        return _records(rows.filter(pl.col("width") == "0").collect())
+
+    def _images(self, split: str) -> pl.LazyFrame:
+        """Give the whole images of a split; a flat list has them by their key alone."""
+        of_key = pl.col("key").str.extract("^open-images-dataset/([^/]+)/")
+        of_path = pl.col("path").str.extract("^images/([^/]+)/")
+        whole = (pl.col("kind") == "image") & (pl.col("status") == "ok")
+        ours = pl.coalesce(of_key, of_path) == split
+        return self._rows.lazy().filter(whole, ours, _IMAGE_ID.is_not_null())
+
     def records(self) -> Iterator[Record]:
         """Give every record, by path."""
         return _records(self._rows)
@@ -114,7 +177,7 @@ class Manifest:
                 write_atomically(self._path, _printed(self._rows))
             return
         whole, _, _cut = self._journal.read_bytes().rpartition(b"\n")
-        head = ",".join(_COLUMNS).encode() + b"\n"
+        head = ",".join(_columns_of(whole)).encode() + b"\n"
         fresh = _parsed(head + whole + b"\n" if whole else head)
         if fresh is not None and fresh.height:
             both = pl.concat([self._rows, fresh])
@@ -125,22 +188,37 @@ class Manifest:
         self._journal.unlink()
 
 
+def _columns_of(rows: bytes) -> tuple[str, ...]:
+    """Tell from the first row of a journal which columns it has."""
+    text = io.TextIOWrapper(io.BytesIO(rows), "utf-8", errors="replace", newline="")
+    try:
+        first = next(csv.reader(text), [])
+    except csv.Error:
+        return _COLUMNS
+    return _EARLIER if len(first) == len(_EARLIER) else _COLUMNS
+
+
 def _parsed(data: bytes) -> pl.DataFrame | None:
     """Read rows, or give None where the bytes are no manifest."""
-    if data.split(b"\n", 1)[0].decode("utf-8", errors="replace") != ",".join(_COLUMNS):
+    head = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
+    columns = next((each for each in (_COLUMNS, _EARLIER) if head == ",".join(each)), None)
+    if columns is None:
         return None
     try:
         rows = pl.read_csv(
             data,
-            schema=_SCHEMA,
+            schema=dict.fromkeys(columns, pl.String),
             empty_string_is_null=False,
             extra_columns="raise",
             missing_columns="raise",
         )
     except pl.exceptions.PolarsError:
         return None
+    if columns == _EARLIER:
+        rows = rows.with_columns(pl.lit("0").alias(name) for name in _SIZE).select(_COLUMNS)
     well = pl.col("status").is_in(["ok", "missing", "failed", "damaged"])
     well &= pl.col("bytes").str.contains("^[0-9]+$")
+    well &= pl.all_horizontal(pl.col(_SIZE).str.contains("^[0-9]{1,9}$"))
     well &= ~pl.col("path").str.contains(r"(^|/)\.\.(/|$)|^/|\\|:|\x00")
     return rows if rows.select(well.all()).item() else None
 
@@ -152,5 +230,5 @@ def _printed(rows: pl.DataFrame) -> bytes:
 
 
 def _records(rows: pl.DataFrame) -> Iterator[Record]:
-    for path, kind, key, status, size, check, reason in rows.iter_rows():
-        yield Record(path, kind, key, status, int(size), check, reason)
+    for path, kind, key, status, size, width, height, check, reason in rows.iter_rows():
+        yield Record(path, kind, key, status, int(size), check, reason, int(width), int(height))

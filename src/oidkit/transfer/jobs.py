@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from oidkit.errors import (
 from oidkit.events import Fetched
 from oidkit.imagefile import jpeg_fault
 from oidkit.store import Checksums, Reply, Request
+from oidkit.transfer.records import image_record, mask_record
 from oidkit.zipindex import DirectoryReader, Member, extract
 
 if TYPE_CHECKING:
@@ -89,10 +90,7 @@ class ImageJob(_Body):
         if fault:
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
         write_everywhere(self._root, self._paths, body)
-        return [
-            Record(path, "image", self._key, "ok", bytes=len(body), check=check)
-            for path in self._paths
-        ]
+        return [image_record(path, self._key, body, check=check) for path in self._paths]
 
     def fail(self, error: OidError) -> Sequence[Record]:
         return [
@@ -116,8 +114,7 @@ class LinkJob(_Body):
         present = self._present
         for path in self._paths:
             link(self._root / present.path, self._root / path)
-            record = Record(path, "image", present.key, "ok", present.bytes, present.check)
-            made.append(record)
+            made.append(replace(present, path=path))
         return made
 
     def fail(self, error: OidError) -> Sequence[Record]:
@@ -160,9 +157,7 @@ class MaskJob(_Body):
                 wrong = error
                 continue
             write_atomically(self._root / path, png)
-            check = f"crc32:{member.crc32:08x}"
-            record = Record(path, "mask", self._span.key, "ok", bytes=len(png), check=check)
-            self._made.append(record)
+            self._made.append(mask_record(path, self._span.key, png, crc32=member.crc32))
         self._waiting = bad
         if wrong is not None:
             raise wrong
