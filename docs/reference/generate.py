@@ -30,6 +30,7 @@ CALLS = (
     "plan",
     "fetch",
     "verify",
+    "stats",
     "split",
     "classes",
     "class_tree",

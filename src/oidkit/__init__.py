@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Report,
         Settings,
         SplitResult,
+        Statistics,
         Summary,
         class_tree,
         classes,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         index_info,
         plan,
         split,
+        stats,
         verify,
     )
     from oidkit.demonstration import demo
@@ -51,6 +53,7 @@ __all__ = [
     "Selection",
     "Settings",
     "SplitResult",
+    "Statistics",
     "Summary",
     "class_tree",
     "classes",
@@ -61,6 +64,7 @@ __all__ = [
     "index_info",
     "plan",
     "split",
+    "stats",
     "verify",
 ]
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from oidkit.api.counting import Statistics, stats
     from oidkit.api.downloading import download, plan
     from oidkit.api.fetchlist import fetch
     from oidkit.api.index import IndexEntry, index_build, index_info
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "Settings",
     "SplitResult",
+    "Statistics",
     "Summary",
     "class_tree",
     "classes",
@@ -35,6 +37,7 @@ __all__ = [
     "index_info",
     "plan",
     "split",
+    "stats",
     "verify",
 ]
 
@@ -45,6 +48,7 @@ _PLACES = {
     "Report": "verifying",
     "Settings": "settings",
     "SplitResult": "splitting",
+    "Statistics": "counting",
     "Summary": "summary",
     "class_tree": "listing",
     "classes": "listing",
@@ -54,6 +58,7 @@ _PLACES = {
     "index_info": "index",
     "plan": "downloading",
     "split": "splitting",
+    "stats": "counting",
     "verify": "verifying",
 }
 
