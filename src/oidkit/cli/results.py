@@ -51,6 +51,8 @@ def planned(plan: Plan, *, out: Path | str) -> list[str]:
         (word, f"{to_fetch:,} to fetch of {asked:,}")
         for word, (to_fetch, asked) in (("images", images), ("masks", masks))
     ]
+    if plan.from_originals:
+        rows.append(("originals", f"{plan.from_originals:,} of them from outside the bucket"))
     rows += _annotations(plan.rows)
     rows += [
         ("to receive", f"about {byte_count(plan.bytes_to_receive)}"),

@@ -3,7 +3,7 @@
 This package is the only place that knows the table engine (polars).
 """
 
-from oidkit.tables.annotations import joined, only_images, printed, with_earlier
+from oidkit.tables.annotations import joined, of_split, only_images, printed, with_earlier
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
 from oidkit.tables.manifest import Manifest
@@ -20,6 +20,7 @@ __all__ = [
     "image_ids",
     "image_names",
     "joined",
+    "of_split",
     "only_images",
     "printed",
     "with_earlier",

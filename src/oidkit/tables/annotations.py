@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 
 from oidkit.tables.table import image_ids, image_names
 
-__all__ = ["joined", "only_images", "printed", "with_earlier"]
+__all__ = ["joined", "of_split", "only_images", "printed", "with_earlier"]
 
 
 def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Put rows of the same columns together, in ImageID order."""
     return pl.concat(frames).sort("ImageID", maintain_order=True)
+
+
+def of_split(rows: pl.DataFrame, split: str, *, columns: Sequence[str]) -> pl.DataFrame:
+    """Keep the rows of one split, where a column Subset tells it, in these columns.
+
+    A column that the rows lack is empty.
+    """
+    if "Subset" in rows.columns:
+        rows = rows.filter(pl.col("Subset") == split)
+    lacking = [pl.lit("").alias(name) for name in columns if name not in rows.columns]
+    return rows.with_columns(lacking).select(columns)
 
 
 def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:

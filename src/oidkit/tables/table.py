@@ -121,18 +121,22 @@ class Table:
         They come in ImageID order, those of an image by LabelName, and then as published. Only the
         *columns* asked for are read, of which ImageID has to be one.
         """
-        names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
         chosen = list(columns or self.columns)
         found = [pl.DataFrame(schema=dict.fromkeys(chosen, pl.String))]
-        for part in range(self.parts):
-            rows = self._scan(part).select(chosen)
-            with unreadable(self.folder):
-                found.append(
-                    rows.join(
-                        names.lazy(), on="ImageID", how="semi", maintain_order="left"
-                    ).collect()
-                )
+        found += self.parts_by_image(ids, columns=chosen)
         return pl.concat(found).sort("ImageID", maintain_order=True)
+
+    def parts_by_image(
+        self, ids: NDArray[np.uint64], *, columns: Sequence[str]
+    ) -> Iterator[pl.DataFrame]:
+        """Give the rows of some images as `rows_by_image` does, but part by part."""
+        names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
+        for part in range(self.parts):
+            rows = self._scan(part).select(columns)
+            with unreadable(self.folder):
+                yield rows.join(
+                    names.lazy(), on="ImageID", how="semi", maintain_order="left"
+                ).collect()
 
     def _scan(self, part: int) -> pl.LazyFrame:
         # A folder's name may hold what would otherwise be a pattern.
