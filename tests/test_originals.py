@@ -153,9 +153,10 @@ def test_a_lane_halves_waits_and_recovers() -> None:
     assert not lane.free(14.9)
     assert lane.free(15.0)
     lane.answered(503, 15.5)
-    lane.answered(503, 20.0, asked=1e9)
+    lane.answered(503, 20.0, asked=60.0)
     assert lane.limit == 1
     assert lane.opens == 80.0
+    assert not lane.shut
     for _ in range(100):
         lane.answered(200, 90.0)
     assert lane.limit == AT_ONCE
@@ -222,6 +223,22 @@ def test_one_domain_that_wants_a_pause_stops_no_other(server: MirrorServer) -> N
     at = {host: [t for t, h in times[1:] if h.startswith(host)] for host in ("127.", "localhost")}
     assert max(at["localhost"]) < 0.9
     assert min(at["127."]) >= 1.0
+
+
+def test_a_domain_that_asks_for_an_hour_is_left_alone(server: MirrorServer) -> None:
+    """What waits for it fails at once, without a request; other domains are asked as ever."""
+    server.hook = lambda request: (
+        Fault.answer(429, retry_after="3600") if request.headers["host"][0] == "1" else None
+    )
+    with AnywhereTransfer(local=True) as transfer:
+        asked(transfer, [f"{server.url}/a"])
+        server.reset()
+        other = f"http://localhost:{server.port}/c"
+        ends = asked(transfer, [f"{server.url}/b", other], seconds=3.0)
+    assert ends[f"{server.url}/b"][0].lasting
+    assert "more than a minute" in (ends[f"{server.url}/b"][0].error or "")
+    assert ends[other][1] == b"c" * 1000
+    assert server.requests == 1
 
 
 def test_redirects_are_followed_to_the_end_or_refused(server: MirrorServer) -> None:

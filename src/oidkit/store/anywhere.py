@@ -42,14 +42,15 @@ class Lane:
     """How many requests one domain gets at once, and from when on.
 
     One that answers 429 or 503 gets half as many, at least one, and none until the time that it
-    asks for, or for a second. After as many good answers as two rounds take it gets one more, up to
-    `AT_ONCE`. Time is given by the caller, in seconds, so that the rule can be tried without a
-    clock.
+    asks for, or for a second; one that asks for more than a minute is `shut` for this run. After
+    as many good answers as two rounds take it gets one more, up to `AT_ONCE`. Time is given by the
+    caller, in seconds, so that the rule can be tried without a clock.
     """
 
     limit: int = AT_ONCE
     under_way: int = 0
     opens: float = float("-inf")
+    shut: bool = False
     _good: int = 0
 
     def free(self, now: float) -> bool:
@@ -66,8 +67,8 @@ class Lane:
         # Those that were under way meanwhile say the same once more.
         if now >= self.opens:
             self.limit, self._good = max(1, self.limit // 2), 0
-        pause = _PAUSE_SECONDS if asked is None else min(asked, _LONGEST_PAUSE_SECONDS)
-        self.opens = max(self.opens, now + pause)
+        self.shut |= asked is not None and asked > _LONGEST_PAUSE_SECONDS
+        self.opens = max(self.opens, now + (_PAUSE_SECONDS if asked is None else asked))
 
 
 @dataclass(slots=True)
@@ -109,8 +110,8 @@ class AnywhereTransfer:
     def poll(self, timeout: float) -> list[Arrived | Ended]:
         """Wait up to *timeout* seconds for something to happen, and tell it."""
         self._fill()
-        happened: list[Arrived | Ended] = []
-        for each in self._inner.poll(self._shortened(timeout)):
+        happened: list[Arrived | Ended] = [*self._turned_away()]
+        for each in self._inner.poll(0.0 if happened else self._shortened(timeout)):
             errand = self._running.get(id(each.token))
             if errand is None:
                 continue
@@ -161,6 +162,16 @@ class AnywhereTransfer:
                 self._inner.start(errand, errand.request)
             if not queue:
                 del self._waiting[name]
+
+    def _turned_away(self) -> list[Ended]:
+        """End what waits for a domain that is not asked again in this run."""
+        shut = [name for name in self._waiting if self._lanes[name].shut]
+        text = "its host asks for a pause of more than a minute"
+        return [
+            Ended(errand.token, None, text, lasting=True)
+            for name in shut
+            for errand in self._waiting.pop(name)
+        ]
 
     def _shortened(self, timeout: float) -> float:
         """Come back when the first domain that has asked for a pause may be asked again."""

@@ -268,6 +268,7 @@ class Run:
             self._settle(flight)
         elif status in GONE:
             self._pace.succeeded(time.monotonic())
+            self._lost = 0
             gone = MissingObjectError(
                 f"the source does not have {name} ({status})", remedy="check --source and --release"
             )
