@@ -381,6 +381,8 @@ def test_an_image_of_another_split_is_not_fetched_as_one_of_train(
     wanted = selection([image, f"train/{strange}"])
     summary = oidkit.download(wanted, tmp_path / "out", settings=settings)
     assert summary.missing == [f"train/{strange}"]
+    assert "no list of images" in manifest(tmp_path / "out")[f"train/{strange}"]["reason"]
+    assert made.asked_originals() == [f"{image}_o.jpg"]
     assert manifest(tmp_path / "out")[image]["status"] == "ok"
 
 
