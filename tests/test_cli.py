@@ -30,6 +30,7 @@ FLAGS = {
         *("--occluded", "--truncated", "--group-of", "--depiction", "--inside", "--min-area"),
         *("--exclude", "--subclasses", "--total", "--recipe", "--annotations"),
         "--image-ids",
+        "--original",
         *("--json", "--quiet"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},

@@ -60,6 +60,8 @@ class Selection:
     ``train/<id>`` or ``<id>``; of other splits than `splits` they are left out. No limit counts
     them, but `total` does, as those of one more class. Without any class, `annotations` are "all".
 
+    With `original`, images that the bucket lacks are fetched from where they were published.
+
     Selections of the same images are combined by ``|`` (either), ``&`` (both) and ``-`` (the first
     and not the second), as far as one selection can say it. That is about images: the annotations
     are then those of all classes of the result, on all of them.
@@ -109,6 +111,7 @@ class Selection:
     min_confidence: float = 0.0
     negatives: bool = False
     captions: bool = False
+    original: bool = False
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -232,8 +235,8 @@ class Selection:
         """
         if not isinstance(other, Selection):
             return NotImplemented
-        free = "splits classes match exclude image_ids annotations layout images metadata min_area "
-        _alike(self, other, "-", but=free + " ".join(_FLAGS))
+        free = "splits classes match exclude image_ids annotations layout images metadata original "
+        _alike(self, other, "-", but=free + "min_area " + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
@@ -369,6 +372,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "negatives": (bool,),
     "captions": (bool,),
     "min_confidence": (int, float),
+    "original": (bool,),
     "min_area": (int, float),
 }
 

@@ -21,6 +21,7 @@ from oidkit.zipmember import check_readable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from oidkit.api.outside import Origins
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
     from oidkit.dataset import Dataset
@@ -34,21 +35,33 @@ _LINKS_AT_ONCE = 10_000
 
 
 def carry_images(
-    session: Session, dataset: Dataset, plans: Sequence[ImagePlan], *, summary: Summary
+    session: Session,
+    dataset: Dataset,
+    plans: Sequence[ImagePlan],
+    *,
+    summary: Summary,
+    origins: Origins | None = None,
 ) -> None:
-    """Fetch every image that is in no place yet, then link those that lack one of theirs."""
+    """Fetch every image that is in no place yet, then link those that lack one of theirs.
+
+    With *origins*, those that the bucket lacks then come from where they were published.
+    """
     for plan in plans:
         summary.images.asked += plan.asked
         summary.images.present += plan.present
-    todo = sum(plan.to_fetch for plan in plans)
+    elsewhere = origins.settle(plans) if origins else 0
+    todo = sum(plan.to_fetch for plan in plans) - elsewhere
     for plan in plans:
         for folder in plan.folders:
             dataset.make(folder)
     session.on_event(PhaseStarted("images", todo, image_bytes(todo)))
     record = _Counting(dataset, summary)
-    session.run(record=record).carry_out(_image_jobs(dataset, plans))
+    jobs = origins.bucket_jobs(dataset, plans) if origins else _image_jobs(dataset, plans)
+    session.run(record=record).carry_out(jobs)
     session.run(record=dataset.manifest.add, most=1).carry_out(_link_jobs(dataset, plans))
     session.on_event(PhaseEnded("images"))
+    if origins is not None:
+        origins.bring(dataset, plans, record=record)
 
 
 class _Counting:
@@ -65,10 +78,9 @@ class _Counting:
         self._dataset.manifest.add(record)
         if record.kind == "mask":
             self._summary.count(record, name=record.path.removeprefix("masks/"))
-        elif record.key != self._last:
-            self._last = record.key
-            path = PurePosixPath(record.key)
-            self._summary.count(record, name=f"{path.parent.name}/{path.stem}")
+        elif (name := _image_name(record)) != self._last:
+            self._last = name
+            self._summary.count(record, name=name)
 
     def adopts(self, path: str, key: str, member: Member) -> bool:
         """Take a mask that stands there whole, though no record says so: its run was killed."""
@@ -81,6 +93,15 @@ class _Counting:
         self._dataset.manifest.add(mask_record(path, key, png, crc32=member.crc32))
         self._summary.masks.present += 1
         return True
+
+
+def _image_name(record: Record) -> str:
+    """Name an image by its split and id; the address of one from elsewhere says neither."""
+    if "://" in record.key:
+        _, split, *_ = PurePosixPath(record.path).parts
+        return f"{split}/{PurePosixPath(record.path).stem}"
+    path = PurePosixPath(record.key)
+    return f"{path.parent.name}/{path.stem}"
 
 
 def _image_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[ImageJob]:

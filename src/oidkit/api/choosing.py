@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
+from oidkit.api.outside import ImageLists
 from oidkit.choice import LISTED, Choice, choose, negative, union
 from oidkit.errors import UsageError
 from oidkit.schema import IMAGES, files_of
@@ -42,6 +43,7 @@ class Choosing:
     _mids: Mapping[str, Collection[str]]
     """A class asked for, or excluded, by MID -> the MIDs that it stands for."""
     _tables: dict[str, Table] = field(default_factory=dict)
+    _lists: ImageLists | None = None
 
     @classmethod
     def of(cls, session: Session, wanted: Selection) -> Choosing:
@@ -79,7 +81,12 @@ class Choosing:
             for label in dict.fromkeys((*self.wanted.labels, *self._telling))
             for pair in self._files(label, split)
         ]
-        if self.wanted.metadata or any("/" not in each for each in self.wanted.image_ids):
+        originals = self.wanted.original and self.wanted.images
+        if (
+            self.wanted.metadata
+            or originals
+            or any("/" not in each for each in self.wanted.image_ids)
+        ):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
         self._tables = self.session.tables(needed)
 
@@ -169,9 +176,14 @@ class Choosing:
         return self._files(label, split)[0][1]
 
     def image_rows(self, split: Split, images: NDArray[np.uint64]) -> Rows:
-        """Give the rows that the image list has of some images."""
-        release = self.session.settings.release_name
-        return self._tables[catalog.image_list(release, split).key].rows_by_image(images)
+        """Give the rows that the image lists have of some images."""
+        return self.lists.rows(split, images)
+
+    @property
+    def lists(self) -> ImageLists:
+        """The lists of images, that of the bucket and the whole one."""
+        self._lists = self._lists or ImageLists(self.session, dict(self._tables))
+        return self._lists
 
     @property
     def _telling(self) -> tuple[Label, ...]:

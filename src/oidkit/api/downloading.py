@@ -155,6 +155,7 @@ def _summed(plans: Sequence[Plan]) -> Plan:
         rows,
         bytes_to_receive=sum(each.bytes_to_receive for each in plans),
         disk_needed=sum(each.disk_needed for each in plans),
+        from_originals=sum(each.from_originals for each in plans),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from oidkit import catalog
 from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
+from oidkit.api.outside import Origins
 from oidkit.api.writing import Writing
 from oidkit.choice import LISTED, negative
 from oidkit.events import PhaseEnded, PhaseStarted
@@ -40,6 +41,7 @@ class Work:
 
     choosing: Choosing
     choices: dict[Split, Choice] = field(default_factory=dict)
+    _origins: Origins | None = None
 
     @property
     def session(self) -> Session:
@@ -52,6 +54,13 @@ class Work:
     @property
     def classes(self) -> Sequence[OidClass]:
         return self.choosing.classes
+
+    @property
+    def origins(self) -> Origins | None:
+        """What brings the images that the bucket lacks, where they are wanted."""
+        if self.wanted.original and self.wanted.images:
+            self._origins = self._origins or Origins(self.choosing.lists)
+        return self._origins
 
     def carry_out(self, dataset: Dataset, summary: Summary) -> None:
         """Bring everything that is not there, and count it."""
@@ -67,7 +76,9 @@ class Work:
         # Masks first: what is wrong with the zips is known before the long part begins.
         carry_masks(self.session, dataset, planned.masks, summary=summary, indexes=indexes)
         if self.wanted.images:
-            carry_images(self.session, dataset, planned.images, summary=summary)
+            carry_images(
+                self.session, dataset, planned.images, summary=summary, origins=self.origins
+            )
 
     # -- plan -----------------------------------------------------------------------------------
 
@@ -97,7 +108,9 @@ class Work:
                     there = dataset.masks_there(folder) if dataset else set[str]()
                     names = found["MaskPath"].to_list()
                     masks.append(plan_masks(split, names, there=there.__contains__))
-        to_receive = image_bytes(sum(part.to_fetch for part in images))
+        elsewhere = self.origins.settle(images) if self.origins else 0
+        to_receive = image_bytes(sum(part.to_fetch for part in images) - elsewhere)
+        to_receive += self.origins.expected_bytes() if self.origins else 0
         mask_bytes, directories = self._mask_bytes(masks)
         self.session.on_event(PhaseEnded("planning"))
         return Plan(
@@ -106,6 +119,7 @@ class Work:
             rows,
             bytes_to_receive=to_receive + mask_bytes + directories,
             disk_needed=to_receive + mask_bytes,
+            from_originals=elsewhere,
         )
 
     def _plan_images(self, split: Split, choice: Choice, dataset: Dataset | None) -> ImagePlan:

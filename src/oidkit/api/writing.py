@@ -187,7 +187,7 @@ class Writing:
         chosen = self.choices[split].images
         rows = self.choosing.image_rows(split, chosen)
         if lacking := len(chosen) - rows.height:
-            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are not in the image list"
+            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are in no image list"
             self.session.on_event(Warned(f"{text}: their licence and author are not known"))
         self._add_rows(f"csv/images_{split}.csv", rows)
         return rows

@@ -6,6 +6,7 @@ This package is the only place that knows the table engine (polars).
 from oidkit.tables.annotations import (
     images_in_lines,
     joined,
+    of_split,
     only_images,
     printed,
     with_earlier,
@@ -28,6 +29,7 @@ __all__ = [
     "image_names",
     "images_in_lines",
     "joined",
+    "of_split",
     "only_images",
     "printed",
     "with_earlier",

@@ -20,7 +20,7 @@ from oidkit.schema import LINE, Schema
 from oidkit.tables.blocks import read_block
 from oidkit.tables.table import image_ids, image_names
 
-__all__ = ["images_in_lines", "joined", "only_images", "printed", "with_earlier"]
+__all__ = ["images_in_lines", "joined", "of_split", "only_images", "printed", "with_earlier"]
 
 _LINES_AT_ONCE = 16 << 20
 
@@ -28,6 +28,17 @@ _LINES_AT_ONCE = 16 << 20
 def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Put rows of the same columns together, in ImageID order."""
     return pl.concat(frames).sort("ImageID", maintain_order=True)
+
+
+def of_split(rows: pl.DataFrame, split: str, *, columns: Sequence[str]) -> pl.DataFrame:
+    """Keep the rows of one split, where a column Subset tells it, in these columns.
+
+    A column that the rows lack is empty.
+    """
+    if "Subset" in rows.columns:
+        rows = rows.filter(pl.col("Subset") == split)
+    lacking = [pl.lit("").alias(name) for name in columns if name not in rows.columns]
+    return rows.with_columns(lacking).select(columns)
 
 
 def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:

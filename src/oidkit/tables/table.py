@@ -133,18 +133,28 @@ class Table:
         They come in ImageID order, those of an image by LabelName, and then as published. Only the
         *columns* asked for are read, of which ImageID has to be one.
         """
+        found = list(self.parts_by_image(ids, columns=columns, keep=keep))
+        if not found:
+            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
+        return self._sorted(pl.concat(found))
+
+    def parts_by_image(
+        self,
+        ids: NDArray[np.uint64],
+        *,
+        columns: Sequence[str] | None = None,
+        keep: Keep = _EVERY,
+    ) -> Iterator[pl.DataFrame]:
+        """Give the rows of some images as `rows_by_image` does, but part by part."""
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
         chosen = self._with_number(columns)
-        found = []
         for part in range(self.parts) if len(ids) else ():
             rows = kept(self._scan(part), keep)
             if len(self.classes) > 1:
                 rows = of_first_class(rows, self.classes)
             with unreadable(self.folder):
-                found += [piece.collect() for piece in self._pieces(rows, names, chosen)]
-        if not found:
-            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
-        return self._sorted(pl.concat(found))
+                for piece in self._pieces(rows, names, chosen):
+                    yield piece.collect()
 
     def _pieces(
         self, rows: pl.LazyFrame, names: pl.DataFrame, columns: Sequence[str]

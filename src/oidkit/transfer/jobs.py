@@ -82,6 +82,12 @@ class ImageJob(_Body):
     def settle(self) -> Sequence[Record]:
         body = self._body()
         check = fingerprint(body)
+        self._examine(body, check)
+        write_everywhere(self._root, self._paths, body)
+        return [image_record(path, self._key, body, check=check) for path in self._paths]
+
+    def _examine(self, body: bytes, check: str) -> None:
+        """Refuse content that is not what it should be; *check* is its fingerprint."""
         known = self._reply.md5
         if known is None:
             fault = jpeg_fault(body)
@@ -89,8 +95,6 @@ class ImageJob(_Body):
             fault = None if check == f"md5:{known}" else f"it does not match its MD5 {known}"
         if fault:
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
-        write_everywhere(self._root, self._paths, body)
-        return [image_record(path, self._key, body, check=check) for path in self._paths]
 
     def fail(self, error: OidError) -> Sequence[Record]:
         return [
