@@ -38,6 +38,7 @@ FLAGS = {
         *("--download_folder", "--download-folder", "--num_processes", "--num-processes"),
         *("--json", "--quiet"),
     },
+    "stats": {"--top", "--json"},
     "verify": {"--repair", "--json", "--quiet"},
     "index info": {"--json"},
     "index build": {"--split", "--labels", "--no-metadata", "--json", "--quiet"},
