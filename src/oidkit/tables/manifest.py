@@ -129,6 +129,9 @@ def _parsed(data: bytes) -> pl.DataFrame | None:
     """Read rows, or give None where the bytes are no manifest."""
     if data.split(b"\n", 1)[0].decode("utf-8", errors="replace") != ",".join(_COLUMNS):
         return None
+    if not data.endswith(b"\n"):
+        # A row that was cut in its last fields still has a value for each that counts.
+        return None
     try:
         rows = pl.read_csv(
             data,
