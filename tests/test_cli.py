@@ -28,7 +28,7 @@ FLAGS = {
         *("--classes-from", "--no-images", "--no-metadata", "--workers", "--dry-run"),
         *("--occluded", "--truncated", "--group-of", "--depiction", "--inside", "--min-area"),
         *("--exclude", "--subclasses", "--total", "--recipe", "--annotations"),
-        "--image-ids",
+        *("--image-ids", "--upright"),
         *("--json", "--quiet"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},

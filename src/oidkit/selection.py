@@ -65,6 +65,9 @@ class Selection:
     `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
     kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
 
+    With `upright` images, masks and annotations are turned by the `Rotation` of the image list; a
+    folder is so altogether or not at all.
+
     Raises:
         UsageError: one of the values is not among those there are.
 
@@ -90,6 +93,7 @@ class Selection:
     total: int | None = None
     annotations: Annotations = "requested"
     image_ids: tuple[str, ...] = ()
+    upright: bool = False
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -207,7 +211,7 @@ class Selection:
         if not isinstance(other, Selection):
             return NotImplemented
         free = "splits classes match exclude image_ids annotations layout images metadata min_area "
-        _alike(self, other, "-", but=free + " ".join(_FLAGS))
+        _alike(self, other, "-", but=free + "upright " + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
@@ -279,6 +283,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "images": (bool,),
     "metadata": (bool,),
     "subclasses": (bool,),
+    "upright": (bool,),
     "min_area": (int, float),
 }
 

@@ -77,7 +77,11 @@ class Choosing:
             for split in self.wanted.splits
             for label in self.wanted.labels
         ]
-        if self.wanted.metadata or any("/" not in each for each in self.wanted.image_ids):
+        if (
+            self.wanted.metadata
+            or self.wanted.upright
+            or any("/" not in each for each in self.wanted.image_ids)
+        ):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
         self._tables = self.session.tables(needed)
 

@@ -16,6 +16,7 @@ from oidkit.api.downloading import annotate
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
+from oidkit.api.turning import Turning
 from oidkit.catalog import SPLITS
 from oidkit.dataset import Dataset, Description, describe, open_dataset, read_dataset
 from oidkit.disk import TEMPORARY, Record, digest
@@ -192,10 +193,13 @@ def _repair(
 ) -> None:
     summary = Summary(out=str(dataset.root))
     images = [record for record in wrong if record.kind == "image"]
+    upright = description is not None and description.is_upright
+    turning = Turning.again(session, wrong) if upright else Turning()
     if images:
-        carry_images(session, dataset, _image_plans(dataset, images), summary=summary)
+        plans = _image_plans(dataset, images)
+        carry_images(session, dataset, plans, summary=summary, turning=turning)
     masks = [Path(record.path) for record in wrong if record.kind == "mask"]
-    plans = [
+    absent = [
         plan_masks(
             split,
             [path.name for path in masks if path.parent.name == split],
@@ -203,7 +207,13 @@ def _repair(
         )
         for split in SPLITS
     ]
-    carry_masks(session, dataset, [plan for plan in plans if plan.asked], summary=summary)
+    carry_masks(
+        session,
+        dataset,
+        [plan for plan in absent if plan.asked],
+        summary=summary,
+        turning=turning,
+    )
     spoilt = [record for record in wrong if record.kind == "annotations"]
     if spoilt and description is not None:
         for record in spoilt:

@@ -10,6 +10,7 @@ import numpy as np
 
 from oidkit import catalog
 from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
+from oidkit.api.turning import Turning
 from oidkit.api.writing import Writing
 from oidkit.choice import LISTED
 from oidkit.events import PhaseEnded, PhaseStarted
@@ -40,6 +41,7 @@ class Work:
 
     choosing: Choosing
     choices: dict[Split, Choice] = field(default_factory=dict)
+    turning: Turning = field(default_factory=Turning)
 
     @property
     def session(self) -> Session:
@@ -61,13 +63,22 @@ class Work:
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
         for label, count in planned.rows.items():
             summary.annotations[label] = summary.annotations.get(label, 0) + count
-        annotations = Writing(dataset, self.choosing, self.choices)
+        annotations = Writing(dataset, self.choosing, self.choices, self.turning)
         annotations.describe()
         annotations.write()
         # Masks first: what is wrong with the zips is known before the long part begins.
-        carry_masks(self.session, dataset, planned.masks, summary=summary, indexes=indexes)
+        carry_masks(
+            self.session,
+            dataset,
+            planned.masks,
+            summary=summary,
+            indexes=indexes,
+            turning=self.turning,
+        )
         if self.wanted.images:
-            carry_images(self.session, dataset, planned.images, summary=summary)
+            carry_images(
+                self.session, dataset, planned.images, summary=summary, turning=self.turning
+            )
 
     # -- plan -----------------------------------------------------------------------------------
 
@@ -75,6 +86,7 @@ class Work:
         """Lay what is chosen beside what is there."""
         self.session.on_event(PhaseStarted("planning"))
         self.choices = {split: self.choosing.choose(split) for split in self.wanted.splits}
+        self.turning = Turning.of(self.choosing, self.choices)
         images = []
         masks = []
         rows: dict[str, int] = {}
@@ -115,7 +127,11 @@ class Work:
         def there(folder: str) -> NDArray[np.uint64]:
             if dataset is None:
                 return np.empty(0, dtype=np.uint64)
-            return dataset.images_there(folder, key=lambda name: catalog.image_key(split, name))
+            return dataset.images_there(
+                folder,
+                key=lambda name: catalog.image_key(split, name),
+                fits=self.turning.fits,
+            )
 
         planned = plan_images(split, places, there=there)
         if dataset is None or not planned.to_fetch:

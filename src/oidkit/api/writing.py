@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from oidkit import catalog
+from oidkit import attribution, catalog
+from oidkit.api.turning import Turning
 from oidkit.dataset import Dataset, Description, describe, save_description
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.schema import ATTRIBUTION
 from oidkit.selection import Selection
-from oidkit.tables import Rows, image_names, joined, printed, with_earlier
+from oidkit.tables import Rows, image_names, joined, printed, with_earlier, with_images
 from oidkit.taxonomy import OidClass, mid_stem
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from oidkit.api.choosing import Choosing
     from oidkit.api.session import Session
-    from oidkit.catalog import Split
+    from oidkit.catalog import Label, Split
     from oidkit.choice import Choice
 
 __all__ = ["Writing"]
@@ -35,6 +36,7 @@ class Writing:
     dataset: Dataset
     choosing: Choosing
     choices: Mapping[Split, Choice]
+    turning: Turning = field(default_factory=Turning)
 
     @property
     def session(self) -> Session:
@@ -74,19 +76,18 @@ class Writing:
             "csv/class-descriptions-boxable.csv", self.session.files([file])[file.key]
         )
         mixed = self._is_mixed()
-        attribution = []
+        authors = []
         for split in self.choices:
             for each in self.classes:
                 self._write_class(split, each, mixed=mixed)
             for label in self.wanted.labels if self.choosing.takes_all else ():
                 rows = self.choosing.every_row(label, split, images=self.choices[split].images)
-                self._add_rows(f"csv/all_{split}_{label}.csv", rows)
+                self._add_rows(f"csv/all_{split}_{label}.csv", self.turning.rows(rows))
             if self.wanted.metadata:
                 rows = self._write_images(split)
-                attribution.append(rows.select(ATTRIBUTION))
-        if attribution:
-            rows = joined(attribution)
-            self._add_rows("attribution.csv", rows)
+                authors.append(rows.select(ATTRIBUTION))
+        if authors:
+            self._write_attribution(joined(authors))
         self.session.on_event(PhaseEnded("annotations"))
 
     def _is_mixed(self) -> bool:
@@ -106,9 +107,14 @@ class Writing:
         )
         for label in self.wanted.labels:
             rows = self.choosing.rows(label, split, of=[each], images=choice.images)
-            published = functools.partial(self.choosing.published, label, split)
+            published = functools.partial(self._published, label, split)
             path = f"csv/{stem}_{split}_{label}.csv"
-            self._add_rows(path, rows, published=published if mixed else None)
+            self._add_rows(path, self.turning.rows(rows), published=published if mixed else None)
+
+    def _published(
+        self, label: Label, split: Split, images: NDArray[np.uint64], mids: Sequence[str]
+    ) -> Rows:
+        return self.turning.rows(self.choosing.published(label, split, images, mids))
 
     def _write_images(self, split: Split) -> Rows:
         chosen = self.choices[split].images
@@ -119,6 +125,20 @@ class Writing:
         self._add_rows(f"csv/images_{split}.csv", rows)
         return rows
 
+    def _write_attribution(self, rows: Rows) -> None:
+        """Write the authors of all images of the folder, as a table and as a page."""
+        known = self._with_earlier("attribution.csv", rows)
+        for choice in self.choices.values():
+            known = with_images(known, choice.images)
+        self.dataset.write_annotations("attribution.csv", printed(known))
+        make = functools.partial(
+            attribution.page,
+            known.iter_rows,
+            release=self.session.settings.release_name,
+            upright=self.wanted.upright,
+        )
+        self.dataset.write_lines("ATTRIBUTION.md", make)
+
     def _add_rows(
         self,
         path: str,
@@ -127,10 +147,20 @@ class Writing:
         published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
     ) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
+        joint = self._with_earlier(path, rows, published=published)
+        self.dataset.write_annotations(path, printed(joint))
+
+    def _with_earlier(
+        self,
+        path: str,
+        rows: Rows,
+        *,
+        published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
+    ) -> Rows:
         earlier = self.dataset.read(path)
         joint = rows if earlier is None else with_earlier(rows, earlier, published=published)
         if joint is None:
             aside = self.dataset.put_aside(path)
             self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))
-            joint = rows
-        self.dataset.write_annotations(path, printed(joint))
+            return rows
+        return joint

@@ -115,12 +115,18 @@ def add_selection(parser: Parser) -> None:
         metavar="class|flat",
         help="a folder for each class, or one for all (default: class)",
     )
+    parser.add_argument(
+        "--upright",
+        action="store_true",
+        help="turn images, masks and coordinates by the Rotation of the image list, which is read "
+        "for it even with --no-metadata; a folder is so altogether or not at all",
+    )
     parser.add_argument("--no-images", action="store_true", help="annotations and masks only")
     parser.add_argument(
         "--no-metadata",
         action="store_true",
-        help="leave out attribution.csv and images_<split>.csv, and with them the image list "
-        "(638 MB for train, once)",
+        help="leave out attribution.csv, ATTRIBUTION.md and images_<split>.csv, and with them the "
+        "image list (638 MB for train, once)",
     )
 
 
@@ -149,6 +155,7 @@ def selection_of(options: Namespace) -> Selection:
         exclude=tuple(options.exclude),
         subclasses=options.subclasses,
         annotations=options.annotations,
+        upright=options.upright,
         image_ids=tuple(_listed(options.image_ids, flag="--image-ids")),
         **{name: getattr(options, name) for name in _FLAGS},
     )

@@ -3,7 +3,14 @@
 This package is the only place that knows the table engine (polars).
 """
 
-from oidkit.tables.annotations import joined, only_images, printed, with_earlier
+from oidkit.tables.annotations import (
+    joined,
+    only_images,
+    printed,
+    turned,
+    with_earlier,
+    with_images,
+)
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
 from oidkit.tables.manifest import Manifest
@@ -22,5 +29,7 @@ __all__ = [
     "joined",
     "only_images",
     "printed",
+    "turned",
     "with_earlier",
+    "with_images",
 ]

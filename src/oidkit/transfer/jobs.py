@@ -69,11 +69,21 @@ class _Body:
 
 
 class ImageJob(_Body):
-    """One image: a single GET, checked, and written to every place where it belongs."""
+    """One image: a single GET, checked, and written to every place where it belongs.
 
-    def __init__(self, root: Path, key: str, paths: Sequence[str]) -> None:
+    What is written is what *turn* makes of the key and the bytes that came.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        key: str,
+        paths: Sequence[str],
+        *,
+        turn: Callable[[str, bytes], bytes] | None = None,
+    ) -> None:
         super().__init__(key)
-        self._root, self._key, self._paths = root, key, paths
+        self._root, self._key, self._paths, self._turn = root, key, paths, turn
 
     def request(self) -> Request:
         return Request(self._key)
@@ -88,6 +98,8 @@ class ImageJob(_Body):
             fault = None if check == f"md5:{known}" else f"it does not match its MD5 {known}"
         if fault:
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
+        if self._turn is not None and (turned := self._turn(self._key, body)) is not body:
+            body, check = turned, fingerprint(turned)
         write_everywhere(self._root, self._paths, body)
         return [
             Record(path, "image", self._key, "ok", bytes=len(body), check=check)
@@ -125,12 +137,22 @@ class LinkJob(_Body):
 
 
 class MaskJob(_Body):
-    """A span of a mask zip: the members in it that are wanted, each checked by its CRC-32."""
+    """A span of a mask zip: the members in it that are wanted, each checked by its CRC-32.
+
+    What is written is what *turn* makes of the path and the bytes of a member.
+    """
 
     def __init__(
-        self, root: Path, span: ZipSpan, members: Sequence[tuple[Member, str]], *, changed: set[str]
+        self,
+        root: Path,
+        span: ZipSpan,
+        members: Sequence[tuple[Member, str]],
+        *,
+        changed: set[str],
+        turn: Callable[[str, bytes], bytes] | None = None,
     ) -> None:
         super().__init__(span.key)
+        self._turn = turn
         self._root, self._span = root, span
         self._waiting = list(members)
         self._made: list[Record] = []
@@ -155,12 +177,14 @@ class MaskJob(_Body):
         for member, path in self._waiting:
             try:
                 png = extract(member, body, start=self._span.start)
+                check = f"crc32:{member.crc32:08x}"
+                if self._turn is not None and (turned := self._turn(path, png)) is not png:
+                    png, check = turned, fingerprint(turned)
             except IntegrityError as error:
                 bad.append((member, path))
                 wrong = error
                 continue
             write_atomically(self._root / path, png)
-            check = f"crc32:{member.crc32:08x}"
             record = Record(path, "mask", self._span.key, "ok", bytes=len(png), check=check)
             self._made.append(record)
         self._waiting = bad
