@@ -82,6 +82,9 @@ class Selection:
     `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
     kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
 
+    With `upright` images, masks and annotations are turned by the `Rotation` of the image list; a
+    folder is so altogether or not at all.
+
     Raises:
         UsageError: one of the values is not among those there are.
 
@@ -112,6 +115,7 @@ class Selection:
     negatives: bool = False
     captions: bool = False
     original: bool = False
+    upright: bool = False
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -237,6 +241,8 @@ class Selection:
             return NotImplemented
         free = "splits classes match exclude image_ids annotations layout images metadata original "
         _alike(self, other, "-", but=free + "min_area " + " ".join(_FLAGS))
+        free = "splits classes match exclude image_ids annotations layout images metadata min_area "
+        _alike(self, other, "-", but=free + "upright " + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
@@ -373,6 +379,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "captions": (bool,),
     "min_confidence": (int, float),
     "original": (bool,),
+    "upright": (bool,),
     "min_area": (int, float),
 }
 

@@ -85,6 +85,7 @@ class Choosing:
         if (
             self.wanted.metadata
             or originals
+            or self.wanted.upright
             or any("/" not in each for each in self.wanted.image_ids)
         ):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]

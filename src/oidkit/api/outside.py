@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from oidkit.disk import Record
     from oidkit.planning import ImagePlan
     from oidkit.tables import Rows, Table
-    from oidkit.transfer import BucketFirstJob, OriginalJob
+    from oidkit.transfer import BucketFirstJob, OriginalJob, Turn
 
 __all__ = ["ImageLists", "Origins"]
 
@@ -113,11 +113,13 @@ def _parts(table: Table, split: str, images: NDArray[np.uint64]) -> Iterator[dic
 class Origins:
     """Which images of some plans come from elsewhere than the bucket, and how they are brought.
 
-    `known` are images, by split, of which that is known; of those splits no list is asked.
+    `known` are images, by split, of which that is known; of those splits no list is asked. `turn`
+    turns those that have to be.
     """
 
     lists: ImageLists
     known: Mapping[str, NDArray[np.uint64]] = field(default_factory=dict)
+    turn: Turn | None = None
     _direct: dict[str, NDArray[np.uint64]] = field(default_factory=dict)
     _refused: dict[str, array[int]] = field(default_factory=dict)
 
@@ -149,9 +151,8 @@ class Origins:
             refused = self._refused.setdefault(plan.split, array("Q"))
             for task in plan.only(inside).tasks():
                 key = catalog.image_key(plan.split, task.image_id)
-                yield BucketFirstJob(
-                    dataset.root, key, task.absent, lacking=_noting(refused, task.image_id)
-                )
+                noting = _noting(refused, task.image_id)
+                yield BucketFirstJob(dataset.root, key, task.absent, lacking=noting, turn=self.turn)
 
     def bring(
         self,
@@ -203,7 +204,9 @@ class Origins:
                 for task in plan.only(np.array(list(batch), dtype=np.uint64)).tasks():
                     original = batch[int(task.image_id, 16)]
                     key = catalog.image_key(plan.split, task.image_id)
-                    yield OriginalJob(dataset.root, original, task.absent, key=key, local=local)
+                    yield OriginalJob(
+                        dataset.root, original, task.absent, key=key, local=local, turn=self.turn
+                    )
 
     def _batches(
         self, plan: ImagePlan, images: NDArray[np.uint64]

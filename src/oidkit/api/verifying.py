@@ -17,6 +17,7 @@ from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
+from oidkit.api.turning import Turning
 from oidkit.catalog import SPLITS
 from oidkit.dataset import Dataset, Description, describe, open_dataset, read_dataset
 from oidkit.disk import TEMPORARY, Record, digest
@@ -204,12 +205,14 @@ def _repair(
 ) -> None:
     summary = Summary(out=str(dataset.root))
     images = [record for record in wrong if record.kind == "image"]
+    upright = description is not None and description.is_upright
+    turning = Turning.again(session, wrong) if upright else Turning()
     if images:
         lost = _image_plans(dataset, images)
         origins = _origins(session, images, description=description)
-        carry_images(session, dataset, lost, summary=summary, origins=origins)
+        carry_images(session, dataset, lost, summary=summary, origins=origins, turning=turning)
     masks = [Path(record.path) for record in wrong if record.kind == "mask"]
-    plans = [
+    absent = [
         plan_masks(
             split,
             [path.name for path in masks if path.parent.name == split],
@@ -217,7 +220,13 @@ def _repair(
         )
         for split in SPLITS
     ]
-    carry_masks(session, dataset, [plan for plan in plans if plan.asked], summary=summary)
+    carry_masks(
+        session,
+        dataset,
+        [plan for plan in absent if plan.asked],
+        summary=summary,
+        turning=turning,
+    )
     spoilt = [record for record in wrong if record.kind == "annotations"]
     if spoilt and description is not None:
         for record in spoilt:

@@ -11,6 +11,7 @@ import numpy as np
 from oidkit import catalog
 from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
 from oidkit.api.outside import Origins
+from oidkit.api.turning import Turning
 from oidkit.api.writing import Writing
 from oidkit.choice import LISTED, negative
 from oidkit.events import PhaseEnded, PhaseStarted
@@ -42,6 +43,7 @@ class Work:
     choosing: Choosing
     choices: dict[Split, Choice] = field(default_factory=dict)
     _origins: Origins | None = None
+    turning: Turning = field(default_factory=Turning)
 
     @property
     def session(self) -> Session:
@@ -70,14 +72,26 @@ class Work:
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
         for label, count in planned.rows.items():
             summary.annotations[label] = summary.annotations.get(label, 0) + count
-        annotations = Writing(dataset, self.choosing, self.choices)
+        annotations = Writing(dataset, self.choosing, self.choices, self.turning)
         annotations.describe()
         annotations.write()
         # Masks first: what is wrong with the zips is known before the long part begins.
-        carry_masks(self.session, dataset, planned.masks, summary=summary, indexes=indexes)
+        carry_masks(
+            self.session,
+            dataset,
+            planned.masks,
+            summary=summary,
+            indexes=indexes,
+            turning=self.turning,
+        )
         if self.wanted.images:
             carry_images(
-                self.session, dataset, planned.images, summary=summary, origins=self.origins
+                self.session,
+                dataset,
+                planned.images,
+                summary=summary,
+                origins=self.origins,
+                turning=self.turning,
             )
 
     # -- plan -----------------------------------------------------------------------------------
@@ -86,6 +100,7 @@ class Work:
         """Lay what is chosen beside what is there."""
         self.session.on_event(PhaseStarted("planning"))
         self.choices = {split: self.choosing.choose(split) for split in self.wanted.splits}
+        self.turning = Turning.of(self.choosing, self.choices)
         images = []
         masks = []
         rows: dict[str, int] = {}
@@ -129,7 +144,11 @@ class Work:
         def there(folder: str) -> NDArray[np.uint64]:
             if dataset is None:
                 return np.empty(0, dtype=np.uint64)
-            return dataset.images_there(folder, key=lambda name: catalog.image_key(split, name))
+            return dataset.images_there(
+                folder,
+                key=lambda name: catalog.image_key(split, name),
+                fits=self.turning.fits,
+            )
 
         planned = plan_images(split, places, there=there)
         if dataset is None or not planned.to_fetch:

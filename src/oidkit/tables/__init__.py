@@ -9,7 +9,9 @@ from oidkit.tables.annotations import (
     of_split,
     only_images,
     printed,
+    turned,
     with_earlier,
+    with_images,
 )
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
@@ -32,5 +34,7 @@ __all__ = [
     "of_split",
     "only_images",
     "printed",
+    "turned",
     "with_earlier",
+    "with_images",
 ]

@@ -9,18 +9,28 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
 
+from oidkit.rotation import row_turner, turned_line
 from oidkit.schema import LINE, Schema
 from oidkit.tables.blocks import read_block
 from oidkit.tables.table import image_ids, image_names
 
-__all__ = ["images_in_lines", "joined", "of_split", "only_images", "printed", "with_earlier"]
+__all__ = [
+    "images_in_lines",
+    "joined",
+    "of_split",
+    "only_images",
+    "printed",
+    "turned",
+    "with_earlier",
+    "with_images",
+]
 
 _LINES_AT_ONCE = 16 << 20
 
@@ -45,6 +55,40 @@ def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
     """Keep the rows of some images, in the order in which they stand."""
     names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
     return rows.join(names, on="ImageID", how="semi", maintain_order="left")
+
+
+def with_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
+    """Add a row with nothing but its ImageID for each of the images that has none."""
+    names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
+    lacking = names.join(rows, on="ImageID", how="anti")
+    if not lacking.height:
+        return rows
+    nothing = [pl.lit("").alias(name) for name in rows.columns if name != "ImageID"]
+    return joined([rows, lacking.with_columns(nothing).select(rows.columns)])
+
+
+def turned(rows: pl.DataFrame, degrees: Mapping[str, int]) -> pl.DataFrame:
+    """Turn the coordinates of the images of *degrees*, by ImageID; other rows stay as they are."""
+    if LINE in rows.columns:
+        lines = [
+            turned_line(line, degrees.get(image_id, 0))
+            for image_id, line in rows.select("ImageID", LINE).iter_rows()
+        ]
+        return rows.with_columns(pl.Series(LINE, lines, dtype=pl.String)) if degrees else rows
+    turn = row_turner(rows.columns)
+    if turn is None or not degrees:
+        return rows
+    wanted = pl.DataFrame({"ImageID": list(degrees)}, schema={"ImageID": pl.String})
+    numbered = rows.with_row_index(_PLACE)
+    found = numbered.join(wanted, on="ImageID", how="semi", maintain_order="left")
+    if not found.height:
+        return rows
+    at = rows.columns.index("ImageID")
+    made = [turn(row, degrees[row[at]]) for row in found.select(rows.columns).iter_rows()]
+    fresh = pl.DataFrame(made, schema=rows.schema, orient="row")
+    fresh = fresh.with_columns(found[_PLACE]).select(numbered.columns)
+    rest = numbered.join(found.select(_PLACE), on=_PLACE, how="anti", maintain_order="left")
+    return pl.concat([rest, fresh]).sort(_PLACE).drop(_PLACE)
 
 
 def with_earlier(

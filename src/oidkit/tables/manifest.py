@@ -224,6 +224,9 @@ def _parsed(data: bytes) -> pl.DataFrame | None:
     columns = next((each for each in (_COLUMNS, _EARLIER) if head == ",".join(each)), None)
     if columns is None:
         return None
+    if not data.endswith(b"\n"):
+        # A row that was cut in its last fields still has a value for each that counts.
+        return None
     try:
         rows = pl.read_csv(
             data,

@@ -4,7 +4,7 @@ The CSVs, the directories of the zips, the masks and the images all come through
 """
 
 from oidkit.transfer.engine import Run, Traffic
-from oidkit.transfer.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob
+from oidkit.transfer.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob, Turn
 from oidkit.transfer.originals import BucketFirstJob, OriginalJob
 from oidkit.transfer.pace import Pace, SteadyPace
 
@@ -21,4 +21,5 @@ __all__ = [
     "SteadyPace",
     "TableJob",
     "Traffic",
+    "Turn",
 ]

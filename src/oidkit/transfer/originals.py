@@ -14,7 +14,7 @@ from oidkit.errors import (
 )
 from oidkit.imagefile import jpeg_fault
 from oidkit.originals import Original, address_fault, picture_kind
-from oidkit.transfer.jobs import ImageJob
+from oidkit.transfer.jobs import ImageJob, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,9 +37,15 @@ class BucketFirstJob(ImageJob):
     """
 
     def __init__(
-        self, root: Path, key: str, paths: Sequence[str], *, lacking: Callable[[], None]
+        self,
+        root: Path,
+        key: str,
+        paths: Sequence[str],
+        *,
+        lacking: Callable[[], None],
+        turn: Turn | None = None,
     ) -> None:
-        super().__init__(root, key, paths)
+        super().__init__(root, key, paths, turn=turn)
         self._lacking = lacking
 
     def fail(self, error: OidError) -> Sequence[Record]:
@@ -60,9 +66,16 @@ class OriginalJob(ImageJob):
     """
 
     def __init__(
-        self, root: Path, original: Original, paths: Sequence[str], *, key: str, local: bool = False
+        self,
+        root: Path,
+        original: Original,
+        paths: Sequence[str],
+        *,
+        key: str,
+        local: bool = False,
+        turn: Turn | None = None,
     ) -> None:
-        super().__init__(root, original.url or key, paths)
+        super().__init__(root, original.url or key, paths, turn=turn)
         self._original, self._local = original, local
         self._count = 0
 
