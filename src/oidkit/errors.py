@@ -113,6 +113,8 @@ class SourceError(OidError):
     """The source could not be reached, refused, or gave up half way."""
 
     exit_code = 4
+    status: int | None = None
+    """The HTTP status that it answered, if that is what was wrong."""
 
 
 class ChangedError(SourceError):

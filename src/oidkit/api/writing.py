@@ -84,7 +84,11 @@ class Writing:
             for label in self.wanted.labels if self.choosing.takes_all else ():
                 rows = self.choosing.every_row(label, split, images=self.choices[split].images)
                 schema = self.choosing.schema(label, split)
-                self._add_rows(_file(f"all_{split}", label, schema), rows, schema=schema)
+                # Of image labels alone a selection may take those of one source.
+                apart = mixed and label == "image-labels"
+                published = functools.partial(self._every_row, label, split) if apart else None
+                path = _file(f"all_{split}", label, schema)
+                self._add_rows(path, rows, schema=schema, published=published)
             if self.wanted.metadata:
                 rows = self._write_images(split)
                 attribution.append(rows.select(ATTRIBUTION))
@@ -130,6 +134,11 @@ class Writing:
                 published=published if mixed and schema.classes else None,
             )
 
+    def _every_row(
+        self, label: Label, split: Split, images: NDArray[np.uint64], _: Sequence[str]
+    ) -> Rows:
+        return self.choosing.every_row(label, split, images=images)
+
     def _write_ids(self, name: str, split: Split, images: NDArray[np.uint64]) -> None:
         path = f"downloader_IDs_for_{name}.txt"
         lines = {f"{split}/{each}" for each in image_names(images)}
@@ -158,7 +167,14 @@ class Writing:
         earlier = self.dataset.read(path)
         joint: Rows | None = rows
         if earlier is not None:
-            joint = with_earlier(rows, earlier, schema=schema, published=published)
+            joint = with_earlier(
+                rows,
+                earlier,
+                schema=schema,
+                published=published,
+                # Labels by humans come first, and are not read then.
+                others_first=self.wanted.label_source == "machine",
+            )
         if joint is None:
             aside = self.dataset.put_aside(path)
             self.session.on_event(Warned(f"{path} had other columns; it is kept as {aside}"))

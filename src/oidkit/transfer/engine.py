@@ -372,9 +372,11 @@ class Run:
 def _answer_error(name: str, status: int) -> SourceError:
     known = {403: "refuses it (403)", 429: "asks for fewer requests (429)", 503: "is busy (503)"}
     what = known.get(status, f"answers {status}")
-    return SourceError(
+    error = SourceError(
         f"{name}: the source {what}", remedy="check --source, or run the same command again later"
     )
+    error.status = status
+    return error
 
 
 def _refuse_encoded(reply: Reply, name: str) -> None:
