@@ -327,9 +327,9 @@ def expected(release: Published, asked: Asked) -> Folder:
     if {"image-labels", "points"} & set(asked.labels):
         content = (release.root / FULL_LISTS[release.release]).read_bytes()
         made.tree["csv/class-descriptions.csv"] = content
-    if "relationships" in asked.labels:
-        content = (release.root / f"{ATTRIBUTES[release.release]}.csv").read_bytes()
-        made.tree["csv/attributes-description.csv"] = content
+    attributes = release.root / f"{ATTRIBUTES[release.release]}.csv"
+    if "relationships" in asked.labels and attributes.exists():
+        made.tree["csv/attributes-description.csv"] = attributes.read_bytes()
     attribution: list[Row] = []
     for split in asked.splits:
         by_class = chosen(release, asked, split)

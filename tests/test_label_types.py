@@ -128,16 +128,26 @@ def test_listed_images_too(
     agree(releases[release], asked, cache)
 
 
-@given(drawn=asks(), more=asks())
-@effort(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(drawn=asks(), more=asks(), splits=st.sampled_from([("test",), ("validation", "test")]))
+@effort(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_combined_selections(
-    releases: dict[str, Published], drawn: tuple[str, Asked], more: tuple[str, Asked]
+    releases: dict[str, Published],
+    drawn: tuple[str, Asked],
+    more: tuple[str, Asked],
+    splits: tuple[str, ...],
 ) -> None:
     """`|`, `&` and `-` choose what the sets of images come to, wherever they are not refused."""
     release, one = drawn
-    one = dataclasses.replace(one, limit=None, total=None)
-    free = {each: getattr(more[1], each) for each in ("classes", "match", "splits")}
-    two = dataclasses.replace(one, **free, exclude=())
+    plain: dict[str, Any] = {
+        "limit": None,
+        "total": None,
+        "min_area": 0.0,
+        "flags": (),
+        "label_source": "all",
+    }
+    one = dataclasses.replace(one, **plain, min_confidence=0.0, splits=splits, exclude=())
+    free = {each: getattr(more[1], each) for each in ("classes", "match")}
+    two = dataclasses.replace(one, **free, splits=("test",))
     published = releases[release]
 
     def images(asked: Asked) -> set[str]:
@@ -154,5 +164,5 @@ def test_combined_selections(
             combined = sign(selected(one), selected(two))
         except UsageError:
             continue
-        fields = {name: getattr(combined, name) for name in (*free, "exclude")}
+        fields = {name: getattr(combined, name) for name in (*free, "splits", "exclude")}
         assert images(dataclasses.replace(one, **fields)) == sign(images(one), images(two))
