@@ -227,6 +227,8 @@ class Selection:
             return replace(self, splits=splits, exclude=exclude)
         if not (self._needs_all and other._needs_all):
             raise _unsound("&", "one of them takes any of several classes")
+        if self.negatives:
+            raise _unsound("&", "one image may show a class and be a negative of another")
         classes = _together(self.classes, other.classes)
         return replace(self, splits=splits, classes=classes, match="all", exclude=exclude)
 
@@ -249,6 +251,8 @@ class Selection:
             raise _unsound("-", "what a limit picks depends on all that it may pick from")
         if other.narrows or other.exclude or other.image_ids or not other._takes_any:
             raise _unsound("-", "only images with any of some classes can be taken away")
+        if other.negatives:
+            raise _unsound("-", "the second takes images that do not show its classes as well")
         return replace(self, exclude=_together(self.exclude, other.classes))
 
     @property

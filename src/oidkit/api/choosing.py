@@ -10,7 +10,7 @@ import numpy as np
 from oidkit import catalog
 from oidkit.api.outside import ImageLists
 from oidkit.choice import LISTED, Choice, choose, negative, union
-from oidkit.errors import UsageError
+from oidkit.errors import MalformedError, UsageError
 from oidkit.schema import IMAGES, files_of
 from oidkit.tables import image_ids, joined, only_images
 
@@ -90,6 +90,9 @@ class Choosing:
         ):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
         self._tables = self.session.tables(needed)
+        for split in self.wanted.splits:
+            for label in self.wanted.labels:
+                self._check_alike(label, split)
 
     def choose(self, split: Split) -> Choice:
         """Choose the images of a split: each has a row that shows a class, of some chosen label."""
@@ -199,6 +202,17 @@ class Choosing:
     def _tables_of(self, label: Label, split: Split) -> Iterator[tuple[Table, Schema]]:
         for file, schema in self._files(label, split):
             yield self._tables[file.key], schema
+
+    def _check_alike(self, label: Label, split: Split) -> None:
+        """Refuse files whose rows are to stand in one file and do not fit together."""
+        (first, _), *others = self._tables_of(label, split)
+        for other, _ in others:
+            if other.columns != first.columns:
+                raise MalformedError(
+                    f"{other.name} has other columns than {first.name}: "
+                    f"{', '.join(other.columns)[:200]}",
+                    remedy="check that --source is a whole mirror of this release",
+                )
 
     @property
     def takes_all(self) -> bool:

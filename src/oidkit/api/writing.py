@@ -95,7 +95,7 @@ class Writing:
             for each in self.classes:
                 self._write_class(split, each, mixed=mixed)
             for label in self.wanted.labels if self.choosing.takes_all else ():
-                self._write_all(split, label)
+                self._write_all(split, label, mixed=mixed)
             if self.wanted.metadata:
                 rows = self._write_images(split)
                 authors.append(rows.select(ATTRIBUTION))
@@ -143,13 +143,20 @@ class Writing:
                 published=published if mixed else None,
             )
 
-    def _write_all(self, split: Split, label: Label) -> None:
+    def _write_all(self, split: Split, label: Label, *, mixed: bool) -> None:
         images, schema = self.choices[split].images, self.choosing.schema(label, split)
         if schema.lines:
             self._add_lines(f"all_{split}", split, images)
-        else:
-            rows = self.choosing.every_row(label, split, images=images)
-            self._add_rows(f"csv/all_{split}_{label}.csv", self.turning.rows(rows), schema=schema)
+            return
+        rows = self.choosing.every_row(label, split, images=images)
+        # Of image labels alone a selection may take those of one source.
+        apart = mixed and label == "image-labels"
+        self._add_rows(
+            f"csv/all_{split}_{label}.csv",
+            self.turning.rows(rows),
+            schema=schema,
+            published=functools.partial(self._every_row, label, split) if apart else None,
+        )
 
     def _add_lines(self, front: str, split: Split, images: NDArray[np.uint64]) -> None:
         """Write the narratives of some images, and of those that an earlier selection had.
@@ -178,6 +185,11 @@ class Writing:
     def _put_aside(self, path: str, what: str) -> None:
         aside = self.dataset.put_aside(path)
         self.session.on_event(Warned(f"{path} had {what}; it is kept as {aside}"))
+
+    def _every_row(
+        self, label: Label, split: Split, images: NDArray[np.uint64], _: Sequence[str]
+    ) -> Rows:
+        return self.turning.rows(self.choosing.every_row(label, split, images=images))
 
     def _write_ids(self, name: str, split: Split, images: NDArray[np.uint64]) -> None:
         path = f"downloader_IDs_for_{name}.txt"
@@ -237,7 +249,14 @@ class Writing:
         earlier = self.dataset.read(path)
         joint: Rows | None = rows
         if earlier is not None:
-            joint = with_earlier(rows, earlier, schema=schema, published=published)
+            joint = with_earlier(
+                rows,
+                earlier,
+                schema=schema,
+                published=published,
+                # Labels by humans come first, and are not read then.
+                others_first=self.wanted.label_source == "machine",
+            )
         if joint is None:
             self._put_aside(path, "other columns")
             return rows

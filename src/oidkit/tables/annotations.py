@@ -97,13 +97,15 @@ def with_earlier(
     *,
     schema: Schema | None = None,
     published: Published | None = None,
+    others_first: bool = False,
 ) -> pl.DataFrame | None:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
 
     For an image of both selections the one that has more rows of it counts, so that nothing that
     was asked for is lost. That does as long as each selection takes all rows of an image. Where
     one took only some of them, *published* gives all rows that some images have of some classes in
-    their order, and an image keeps the rows of either selection. What is no file of these
+    their order, and an image keeps the rows of either selection; rows that are not among those come
+    after the others of their image, or with *others_first* before them. What is no file of these
     columns gives None. *schema* is that of the file, where its columns have other names there.
     """
     before = _read(earlier, rows.columns, schema)
@@ -112,7 +114,10 @@ def with_earlier(
     if not before.height:
         return rows
     if published is not None and schema is not None:
-        return _united(rows, before, published, classes=schema.classes)
+        united = _united(rows, before, published, classes=schema.classes)
+        by = pl.col(_PLACE).is_null() if others_first else pl.col(_PLACE).is_not_null()
+        ordered = united.sort("ImageID", by.not_(), _PLACE, maintain_order=True)
+        return ordered.select(rows.columns)
     counts = (
         before.group_by("ImageID")
         .len("earlier")
@@ -164,7 +169,10 @@ def _united(
     *,
     classes: Sequence[str],
 ) -> pl.DataFrame:
-    """Give every row of either, a row that stands twice in one of them twice."""
+    """Give every row of either, a row that stands twice in one of them twice.
+
+    Rows of the images that have some of both get a place, as far as they are among *published*.
+    """
     now, then = _numbered(rows), _numbered(before)
     surplus = then.join(now, on=then.columns, how="anti", maintain_order="left")
     both = pl.concat([now, surplus])
@@ -173,10 +181,8 @@ def _united(
         named = pl.concat([both[column].rename("mid") for column in classes])
         mids = named.unique().sort().to_list()
         order = _numbered(published(image_ids(mixed), mids)).with_row_index(_PLACE)
-        both = both.join(order, on=then.columns, how="left", maintain_order="left")
-        # Only the images of `mixed` have places; all others stay in the order in which they are.
-        both = both.sort("ImageID", _PLACE, nulls_last=True, maintain_order=True)
-    return both.sort("ImageID", maintain_order=True).select(rows.columns)
+        return both.join(order, on=then.columns, how="left", maintain_order="left")
+    return both.with_columns(pl.lit(None, dtype=pl.UInt32).alias(_PLACE))
 
 
 _COPY = "oidkit: copy"
