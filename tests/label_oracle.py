@@ -349,6 +349,8 @@ def expected(release: Published, asked: Asked) -> Folder:
             kept = sorted(sheet.having("ImageID", images))
             made.tree[f"csv/images_{split}.csv"] = printed(sheet.columns, kept)
             attribution += [[row[sheet.column(name)] for name in ATTRIBUTION] for row in kept]
+            unlisted = images - {row[sheet.column("ImageID")] for row in kept}
+            attribution += [[each] + [""] * (len(ATTRIBUTION) - 1) for each in unlisted]
     if asked.metadata:
         made.tree["attribution.csv"] = printed(ATTRIBUTION, sorted(attribution))
     return made
