@@ -105,21 +105,24 @@ class Table:
         Only the row groups that hold the classes are read, and only the *columns* asked for, of
         which ImageID has to be one, with those that *keep* looks at.
         """
-        chosen = self._with_number(columns)
+        rows = self._found(mids, self._with_number(columns), keep)
+        return self._sorted(rows).select(columns or self.columns)
+
+    def images_of(self, *mids: str, keep: Keep = _EVERY) -> NDArray[np.uint64]:
+        """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
+        return image_ids(self._found(mids, ["ImageID"], keep))
+
+    def _found(self, mids: Iterable[str], columns: Sequence[str], keep: Keep) -> pl.DataFrame:
         frames = [
-            kept(self._scan(part).slice(first, count), keep).select(chosen)
+            kept(self._scan(part).slice(first, count), keep).select(columns)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
         if not frames:
-            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
+            types = {each: pl.UInt32 if each == NTH else pl.String for each in columns}
+            return pl.DataFrame(schema=types)
         with unreadable(self.folder):
-            rows = pl.concat(pl.collect_all(frames))
-        return self._sorted(rows)
-
-    def images_of(self, *mids: str, keep: Keep = _EVERY) -> NDArray[np.uint64]:
-        """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
-        return image_ids(self.rows_of(mids, columns=["ImageID"], keep=keep))
+            return pl.concat(pl.collect_all(frames))
 
     def rows_by_image(
         self,
