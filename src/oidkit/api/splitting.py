@@ -14,7 +14,7 @@ from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.disk import TEMPORARY
-from oidkit.errors import DiskError, OidError, UnknownClassError, UsageError
+from oidkit.errors import DiskError, OidError, UsageError
 from oidkit.taxonomy import MID_PATTERN, mid_stem
 
 if TYPE_CHECKING:
@@ -117,13 +117,10 @@ def _mids(asked: Sequence[str], settings: Settings) -> list[str]:
 
 def _named(session: Session, label: str) -> str:
     """Find a class by its name, among those of image labels as well."""
-    try:
-        return session.resolve([label])[0].mid
-    except UnknownClassError:
-        every = session.every_class()
-        if every is None:
-            raise
-        return every.resolve(label).mid
+    known = session.class_list([label])
+    if known.has(label):
+        return known.resolve(label).mid
+    return (session.every_class() or known).resolve(label).mid
 
 
 def _refuse_unknown(empty: Sequence[str], settings: Settings) -> None:
