@@ -12,12 +12,14 @@ from oidkit.tables.annotations import (
 )
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
+from oidkit.tables.features import FeatureTable
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
 __all__ = [
     "Cache",
+    "FeatureTable",
     "Manifest",
     "MaskIndex",
     "PixelSizes",
