@@ -75,7 +75,7 @@ class WebDataset:
             shape = shape_of(picture, thing, frame)
             if shape.mask is not None:
                 masks.append(OutFile(f"{stem}.mask{at}.png", content=shape.mask))
-            about = {
+            about: dict[str, object] = {
                 "category": thing.category,
                 "mid": thing.mid,
                 "bbox": shape.box,
