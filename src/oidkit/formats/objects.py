@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from oidkit.formats.masks import pixels
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from oidkit.formats.model import Frame, Picture, Thing
 
-__all__ = ["Shape", "plain_flags", "shape_of"]
+__all__ = ["Shape", "box_of", "mask_png", "plain_flags", "shape_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,8 @@ def shape_of(picture: Picture, thing: Thing, frame: Frame) -> Shape:
     box = None if thing.box is None else frame.box(picture, thing.box)
     if thing.mask is None:
         return Shape(box, _area(box), None)
-    pixels = pixels_of(thing.mask, picture, frame)
-    found = box_of(pixels) if box is None else box
-    return Shape(found, float(pixels.sum()), mask_png(pixels))
+    mask = pixels(thing.mask, picture, frame)
+    return Shape(box_of(mask) if box is None else box, float(mask.sum()), mask_png(mask))
 
 
 def _area(box: tuple[float, float, float, float] | None) -> float:
@@ -53,27 +53,16 @@ def plain_flags(thing: Thing) -> Mapping[str, int]:
     return asdict(thing.flags)
 
 
-def pixels_of(mask: Path, picture: Picture, frame: Frame) -> NDArray[np.bool_]:
-    """Give a published mask in the pixels of the written picture: bool [height, width]."""
-    inner = round(picture.width * frame.scale_x), round(picture.height * frame.scale_y)
-    with Image.open(mask) as opened:
-        scaled = opened.convert("1").resize(inner, Image.Resampling.NEAREST)
-    pixels = np.zeros((frame.height, frame.width), dtype=np.bool_)
-    x, y = round(frame.offset_x), round(frame.offset_y)
-    pixels[y : y + inner[1], x : x + inner[0]] = np.asarray(scaled)
-    return pixels
-
-
-def box_of(pixels: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
     """Give the box around the set pixels, half-open, or None where there is none."""
-    across, down = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
+    across, down = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
     if not across.size:
         return None
     return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
 
 
-def mask_png(pixels: NDArray[np.bool_]) -> bytes:
+def mask_png(mask: NDArray[np.bool_]) -> bytes:
     """Give a mask as a PNG of one bit."""
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "png", compress_level=6)
+    Image.fromarray(mask).save(out, "png", compress_level=6)
     return out.getvalue()

@@ -130,7 +130,8 @@ def _place() -> tuple[int, int]:
 
 def _samples(path: Path) -> Iterator[dict[str, bytes]]:
     """Give the samples of a shard, each as its members by what follows the id."""
-    current, members = "", {}
+    current = ""
+    members: dict[str, bytes] = {}
     # "r|" reads on and on, so that a pipe or a file system over a network does as well.
     with tarfile.open(path, "r|") as tar:
         for info in tar:

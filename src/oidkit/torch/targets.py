@@ -9,14 +9,12 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-__all__ = ["Objects", "Transforms", "collate", "target_of"]
-
-Transforms = "Callable[[Any, dict[str, Any]], tuple[Any, Any]]"
+__all__ = ["Objects", "collate", "target_of"]
 
 
 @dataclass(frozen=True, slots=True)
