@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +81,7 @@ def collate(batch: Sequence[tuple[Any, Any]]) -> tuple[tuple[Any, ...], tuple[An
     return images, targets
 
 
+@cache
 def _tv_tensors() -> Any:
     """Give torchvision's tensors, or None where it is not there or does not load."""
     try:
