@@ -18,7 +18,7 @@ from oidkit.formats.categories import Categories, parse_map, parse_order, printe
 from oidkit.formats.folder import check_out, replacing
 from oidkit.formats.frames import Resizing
 from oidkit.formats.making import Making
-from oidkit.formats.registry import format_named
+from oidkit.formats.registry import format_named, with_categories
 from oidkit.taxonomy import ClassList, parse_class_file
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def export(
     _refuse_nothing(summary, pictures)
     marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
     with replacing(place, dataset=folder, marker=marker) as fresh:
+        made = with_categories(made, categories.listed)
         making = Making(made, resizing, fresh)
         writer = made.writer(fresh, categories.listed)
         (fresh / ORDER).write_bytes(printed_order(categories.listed))

@@ -65,8 +65,12 @@ class Making:
         except FileNotFoundError:
             return Made(Entry(), fault="missing")
         entry = self.format.prepare(picture, frame, image)
+        written: dict[int, str] = {}
         for file in entry.files:
-            write_file(self.out, file)
+            # A picture that belongs into two folders is one file, resized or not.
+            twin = written.setdefault(id(file.content), file.path) if file.content else file.path
+            source = self.out / twin if twin != file.path else file.source
+            write_file(self.out, OutFile(file.path, source, file.content if not source else None))
         return Made(Entry(rows=entry.rows), size)
 
 

@@ -1,24 +1,26 @@
 """The training formats by name, and the flags that each has; a format is imported when asked for.
 
 To add one: a module with a frozen class that fulfils `oidkit.formats.model.Format`, a row of
-`FORMATS`, and a row of `FLAGS` for each of its fields.
+`FORMATS`, and a row of `FLAGS` for each of its fields. A class that needs the categories while it
+prepares a picture has a field `categories`, which the run fills in. A writer that keeps files open
+has a `close` that may be called at any time.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from oidkit.formats.model import Format
+    from oidkit.formats.model import Category, Format
 
-__all__ = ["FLAGS", "FORMATS", "Flag", "Home", "format_named"]
+__all__ = ["FLAGS", "FORMATS", "Flag", "Home", "format_named", "with_categories"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,13 @@ def format_named(name: str, options: Mapping[str, object]) -> Format:
         )
     made = getattr(import_module(f"oidkit.formats.{home.module}"), home.name)
     return cast("Format", made(**given))
+
+
+def with_categories(made: Format, categories: tuple[Category, ...]) -> Format:
+    """Hand the categories to a format that has a field for them."""
+    if "categories" not in getattr(made, "__dataclass_fields__", {}):
+        return made
+    return cast("Format", replace(cast("Any", made), categories=categories))
 
 
 def _check_flag(name: str, key: str, value: object) -> None:
