@@ -6,16 +6,17 @@ import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mirrors import made_mirror
 from PIL import Image
 
 import oidkit
+from mirrors import made_mirror
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 CLASSES = {"Dog": "m0bt9lr", "Handgun": "m0gxl3", "Person": "m01g317"}
@@ -71,9 +72,7 @@ def told(folder: Path) -> dict[str, Told]:
             for row in _rows(folder / "csv" / f"{stem}_{split}_boxes.csv"):
                 if (picture := found.get(row["ImageID"])) is not None:
                     sides = ("XMin", "YMin", "XMax", "YMax")
-                    box = [
-                        float(row[side]) * picture.size[at % 2] for at, side in enumerate(sides)
-                    ]
+                    box = [float(row[side]) * picture.size[at % 2] for at, side in enumerate(sides)]
                     flags = [int(row[column]) for column in FLAGS.values()]
                     picture.boxes.append((name, *box, *flags))
             for row in _rows(folder / "csv" / f"{stem}_{split}_masks.csv"):

@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from export_oracle import by_split, told
 
 import oidkit
+from export_oracle import by_split, told
 from oidkit.formats.imagefolder import ImageFolder, folder_names
 from oidkit.formats.model import Category, Flags, Frame, OutFile, Picture, Thing
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
-from export_oracle import FLAGS, NAMES, attribution, by_split, told
 from PIL import Image
 
 import oidkit
-from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
+from export_oracle import FLAGS, NAMES, attribution, by_split, told
+from oidkit.formats.model import Category, Frame, OutFile, Picture
 from oidkit.formats.parquet import Parquet
+
+pytest.importorskip("pyarrow", reason="pyarrow, which writes these files, is not there")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,18 +124,32 @@ def test_the_card_tells_licences_classes_and_counts(dataset: Path, files: Path) 
     assert "CC BY 4.0" in body
 
 
-def test_memory_holds_one_file_of_rows(tmp_path: Path) -> None:
-    """Rows are written as soon as they are of the asked size, not kept to the end."""
-    form = Parquet(shard_megabytes=1)
+def test_rows_are_written_group_by_group(tmp_path: Path) -> None:
+    """A hundred rows are the most that waits in memory; a full file is followed by the next."""
+    form = Parquet(shard_megabytes=2)
     (tmp_path / "out").mkdir()
     writer = form.writer(tmp_path / "out", (Category(0, "Dog", ("/m/0bt9lr",)),))
-    for number in range(10):
+    chance = random.Random(1)
+    for number in range(450):
         picture = Picture("train", f"{number:016x}", tmp_path, 1, 1)
-        image = OutFile("", content=b"x" * 400_000)
-        entry = form.prepare(picture, Frame(1, 1), image)
-        assert isinstance(entry, Entry)
+        entry = form.prepare(picture, Frame(1, 1), OutFile("", content=chance.randbytes(10_000)))
         writer.add(picture, entry)
-        written = sum(path.stat().st_size > 0 for path in (tmp_path / "out").rglob("train-*"))
-        assert written == number // 2
+        if number % 50 == 49:
+            written = sum(path.stat().st_size for path in (tmp_path / "out").rglob("train-*"))
+            assert written >= (number + 1) // 100 * 100 * 10_000
     writer.finish()
-    assert len(list((tmp_path / "out" / "data").iterdir())) == 5
+    found = sorted((tmp_path / "out" / "data").iterdir())
+    assert [pl.read_parquet(path).height for path in found] == [200, 200, 50]
+
+
+def test_without_its_library_the_format_says_what_to_install(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The extra is named, and nothing is written."""
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pyarrow" else there(name)
+    )
+    with pytest.raises(oidkit.OidError, match=r'pip install "oidkit\[parquet\]"'):
+        oidkit.export(dataset, tmp_path / "out", "parquet")
+    assert not (tmp_path / "out").exists()

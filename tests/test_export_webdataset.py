@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from export_oracle import FLAGS, NAMES, attribution, by_split, told
 from PIL import Image
 
 import oidkit
+from export_oracle import FLAGS, NAMES, attribution, by_split, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,9 +96,7 @@ def test_shards_are_of_the_asked_size_and_listed(dataset: Path, shards: Path) ->
     assert {path.name for path in shards.glob("*.tar")} == every
 
 
-def test_a_second_export_has_the_same_bytes(
-    dataset: Path, shards: Path, tmp_path: Path
-) -> None:
+def test_a_second_export_has_the_same_bytes(dataset: Path, shards: Path, tmp_path: Path) -> None:
     """With two processes as with one: no time, owner or order of this run is in a shard."""
     oidkit.export(dataset, tmp_path / "out", "webdataset", shard_size=SIZE, workers=2)
 
@@ -132,6 +130,8 @@ def test_a_resized_picture_takes_its_boxes_and_masks_along(dataset: Path, tmp_pa
                     assert opened.size == (64, 64)
 
 
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # it closes none itself
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_webdataset_library_reads_the_shards(dataset: Path, shards: Path) -> None:
     """Its own loader gives every sample, with decoded pictures, boxes and masks."""
     webdataset: Any = pytest.importorskip("webdataset")

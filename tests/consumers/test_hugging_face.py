@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from export_oracle import FLAGS, NAMES, by_split, told
 
 import oidkit
+from export_oracle import FLAGS, NAMES, by_split, told
 
 if TYPE_CHECKING:
     from pathlib import Path

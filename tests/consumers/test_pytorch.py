@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from export_oracle import NAMES, by_split, told
-from mirrors import environment
 
 import oidkit
+from export_oracle import NAMES, by_split, told
+from mirrors import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +44,7 @@ def check_target(target: dict[str, Any], dataset: Path, size: tuple[int, int]) -
     assert sorted(target["area"][target["has_mask"]].tolist()) == wanted
     for mask in target["masks"][target["has_mask"]]:
         assert any(
-            (np.asarray(mask, dtype=bool) == picture.mask(box_id)).all()
-            for box_id in picture.masks
+            (np.asarray(mask, dtype=bool) == picture.mask(box_id)).all() for box_id in picture.masks
         )
     return len(wanted)
 
@@ -77,8 +76,8 @@ def test_workers_of_a_loader_give_the_same(dataset: Path, start: str) -> None:
         multiprocessing_context=start,
     )
     ids = []
-    for images, targets in loader:
-        for image, target in zip(images, targets, strict=True):
+    for batch in loader:
+        for image, target in zip(*batch, strict=True):
             ids.append(target["open_images_id"])
             check_target(target, dataset, image.size)
     assert ids == by_split(dataset)["validation"]

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.pictures import Asked, check_splits, read_pictures, stems_of
 from oidkit.api.session import Session
@@ -66,6 +66,15 @@ class ExportOptions(TypedDict, total=False):
     workers: int | None
 
 
+class FormatOptions(ExportOptions, total=False):
+    """What an export may be told, with the flags of single formats: `oidkit.formats.registry`."""
+
+    shard_size: int
+    shard_megabytes: int
+    multi_label: bool
+    several: Literal["largest", "each", "skip"]
+
+
 @dataclass(slots=True)
 class ExportSummary:
     """What an export came to.
@@ -104,7 +113,7 @@ def export(
     *,
     settings: Settings | None = None,
     on_event: Listener = ignore,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[FormatOptions],
 ) -> ExportSummary:
     """Write the dataset in the folder *root* as a training format into *out*.
 

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oidkit.formats.model import Category, Frame, OutFile, Picture
-    from oidkit.tables import FeatureTable
+    from oidkit.tables.features import FeatureFile
 
 __all__ = ["Parquet", "ParquetWriter", "features_of"]
 
-ROWS_IN_GROUP = 100
-"""Rows of a row group: what `datasets` itself takes for pictures, so that one can be read alone."""
 _MEGABYTE = 1_000_000
 
 
@@ -77,14 +75,14 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Parquet:
-    """The format ``parquet``: files of about `shard_megabytes`, which are held in memory.
+    """The format ``parquet``: files of about `shard_megabytes`, a row group in memory.
 
     Raises:
         UsageError: a file of less than one megabyte.
 
     """
 
-    shard_megabytes: int = 250
+    shard_megabytes: int = 500
 
     def __post_init__(self) -> None:
         """Check the size."""
@@ -143,7 +141,7 @@ class _Split:
 
 
 class ParquetWriter:
-    """Gathers rows into files of a bounded size; the last step gives them their names.
+    """Writes rows into files of about a size; the last step gives them their names.
 
     How many files a split has is part of each one's name, and known at the end alone.
     """
@@ -151,9 +149,8 @@ class ParquetWriter:
     def __init__(self, out: Path, categories: tuple[Category, ...], *, most_bytes: int) -> None:
         self._out, self._categories, self._most = out, categories, most_bytes
         self._features = features_of(categories)
-        self._table: FeatureTable | None = None
-        self._gathered = 0
-        self._current = ""
+        self._file: FeatureFile | None = None
+        self._bytes = 0
         self._splits: dict[str, _Split] = {}
 
     def add(self, picture: Picture, entry: Entry) -> None:
@@ -161,42 +158,40 @@ class ParquetWriter:
         assert isinstance(row, _Row)  # noqa: S101 - for the type checker: prepare made it
         content = _content_of(row.image)
         weight = len(content or b"") + row.mask_bytes
-        full = self._gathered and self._gathered + weight > self._most
-        if full or picture.split != self._current:
-            self._flush()
-        self._current = picture.split
+        if picture.split not in self._splits or self._bytes + weight > self._most:
+            # Pictures come split by split, so that one file is open at a time.
+            self.close()
         split = self._splits.setdefault(picture.split, _Split())
+        if self._file is None:
+            self._file = self._begin(picture.split, split)
         split.size.take(picture, bytes=weight)
         shown = {"bytes": content, "path": f"{picture.image_id}.jpg"}
-        self._rows().add({"image": shown, **row.values})
-        self._gathered += weight
+        self._file.add({"image": shown, **row.values}, weight=weight)
+        self._bytes += weight
 
     def finish(self) -> Iterable[str]:
-        self._flush()
+        self.close()
         for name, split in self._splits.items():
             for at, path in enumerate(split.files):
+                split.size.file_bytes += path.stat().st_size
                 path.rename(path.with_name(f"{name}-{at:05d}-of-{len(split.files):05d}.parquet"))
         card = Card(self._categories, {n: s.size for n, s in self._splits.items()}, self._features)
         write_atomically(self._out / "README.md", card.text().encode())
         return ()
 
-    def _rows(self) -> FeatureTable:
-        if self._table is None:
-            from oidkit.tables import FeatureTable
+    def close(self) -> None:
+        """Write the end of the file that is open."""
+        file, self._file, self._bytes = self._file, None, 0
+        if file is not None:
+            file.close()
 
-            self._table = FeatureTable(self._features, group=ROWS_IN_GROUP)
-        return self._table
+    def _begin(self, name: str, split: _Split) -> FeatureFile:
+        from oidkit.tables.features import FeatureFile
 
-    def _flush(self) -> None:
-        if not self._gathered and not (self._table and self._table.rows):
-            return
-        split = self._splits[self._current]
         folder = self._out / "data"
         folder.mkdir(exist_ok=True)
-        path = folder / f"{self._current}-{len(split.files):05d}"
-        split.size.file_bytes += self._rows().write(path)
-        split.files.append(path)
-        self._gathered = 0
+        split.files.append(folder / f"{name}-{len(split.files):05d}")
+        return FeatureFile(split.files[-1], self._features)
 
 
 def _content_of(image: OutFile | None) -> bytes | None:

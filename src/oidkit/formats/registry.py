@@ -57,13 +57,19 @@ FORMATS = {
     "openimages": Home("openimages", "OpenImages", "as datumaro, CVAT and FiftyOne import it"),
     "oidv4": Home("oidv4", "Oidv4", "folders and Label/<id>.txt as the OIDv4 toolkit writes them"),
     "webdataset": Home("webdataset", "WebDataset", "tar shards of images, JSON and masks"),
-    "parquet": Home("parquet", "Parquet", "Parquet files and a card, for Hugging Face's datasets"),
+    "parquet": Home(
+        "parquet",
+        "Parquet",
+        "Parquet files and a card, for Hugging Face's datasets",
+        needs=("pyarrow",),
+        extra="parquet",
+    ),
     "imagefolder": Home("imagefolder", "ImageFolder", "folders for classification"),
 }
 
 FLAGS: dict[str, Flag] = {
     "shard_size": Flag(("webdataset",), int, "samples in each shard (default: 1000)", "N"),
-    "shard_megabytes": Flag(("parquet",), int, "size of each file, about (default: 250)", "N"),
+    "shard_megabytes": Flag(("parquet",), int, "size of each file, about (default: 500)", "N"),
     "multi_label": Flag(
         ("imagefolder",), bool, "one folder a split, and all labels of each image in a list"
     ),

@@ -13,7 +13,6 @@ from oidkit.tables.annotations import (
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
 from oidkit.tables.credits import Credits
-from oidkit.tables.features import FeatureTable
 from oidkit.tables.instances import (
     ClassFile,
     Instance,
@@ -30,7 +29,6 @@ __all__ = [
     "Cache",
     "ClassFile",
     "Credits",
-    "FeatureTable",
     "Instance",
     "Instances",
     "Manifest",

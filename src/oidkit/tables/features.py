@@ -11,74 +11,66 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["FeatureTable"]
+__all__ = ["FeatureFile"]
 
-_VALUES: dict[str, type[pl.DataType]] = {
-    "string": pl.String,
-    "int8": pl.Int8,
-    "int32": pl.Int32,
-    "int64": pl.Int64,
-    "float32": pl.Float32,
-    "float64": pl.Float64,
-}
+ROWS_IN_GROUP = 100
+"""Rows of a row group: what `datasets` itself takes for pictures, so that one can be read alone."""
+BYTES_IN_GROUP = 64_000_000
+"""Fewer rows, where pictures are so large that a hundred would be more than this."""
 
 
-class FeatureTable:
-    """Rows that are gathered in memory until they are written as one Parquet file.
+class FeatureFile:
+    """A Parquet file that is written row group by row group; no more of it is in memory."""
 
-    The caller writes it before it grows too large. A row group has *group* rows.
-    """
-
-    def __init__(self, features: Mapping[str, Any], *, group: int) -> None:
-        self._features, self._group = features, group
-        self._schema = {name: _type_of(feature) for name, feature in features.items()}
-        self._waiting: list[Mapping[str, object]] = []
-        self._groups: list[pl.DataFrame] = []
-        self.rows = 0
-
-    def add(self, row: Mapping[str, object]) -> None:
-        """Take the next row: a value for each feature."""
-        self._waiting.append(row)
-        self.rows += 1
-        if len(self._waiting) == self._group:
-            self._pack()
-
-    def write(self, path: Path) -> int:
-        """Write the rows since the last call, and give the bytes of the file."""
-        self._pack()
-        rows = pl.concat(self._groups) if self._groups else pl.DataFrame(schema=self._schema)
-        told = json.dumps({"info": {"features": self._features}}, ensure_ascii=False)
-        # The pictures are compressed already: what is left is not worth a slower codec.
-        rows.write_parquet(
-            path,
-            compression="snappy",
-            statistics=False,
-            row_group_size=self._group,
+    def __init__(self, path: Path, features: Mapping[str, Any]) -> None:
+        told = json.dumps({"info": {"features": features}}, ensure_ascii=False)
+        # The table engine (polars) writes no metadata of the schema where `datasets` looks for it:
+        # beside the schema of Arrow that it adds to a file, that of the file itself is not seen.
+        self._schema = pa.schema(
+            [pa.field(name, _type_of(feature)) for name, feature in features.items()],
             metadata={"huggingface": told},
         )
-        self._groups, self.rows = [], 0
-        return path.stat().st_size
+        # The pictures are compressed already: what is left is not worth a slower codec.
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="snappy", write_statistics=False, use_dictionary=False
+        )
+        self._waiting: list[Mapping[str, object]] = []
+        self._bytes = 0
 
-    def _pack(self) -> None:
+    def add(self, row: Mapping[str, object], *, weight: int) -> None:
+        """Take the next row: a value for each feature, and about how many bytes they are."""
+        self._waiting.append(row)
+        self._bytes += weight
+        if len(self._waiting) == ROWS_IN_GROUP or self._bytes >= BYTES_IN_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
         if self._waiting:
-            self._groups.append(pl.DataFrame(self._waiting, schema=self._schema, orient="row"))
-            self._waiting = []
+            # A table becomes a row group; batches would be gathered into one.
+            self._writer.write_table(pa.Table.from_pylist(self._waiting, schema=self._schema))
+            self._waiting, self._bytes = [], 0
 
 
-def _type_of(feature: Any) -> pl.DataType | type[pl.DataType]:
+def _type_of(feature: Any) -> Any:
     kind = feature.get("_type") if isinstance(feature.get("_type"), str) else None
     if kind is None:
-        return pl.Struct({name: _type_of(inner) for name, inner in feature.items()})
+        return pa.struct({name: _type_of(inner) for name, inner in feature.items()})
     if kind == "Image":
-        return pl.Struct({"bytes": pl.Binary, "path": pl.String})
+        return pa.struct({"bytes": pa.binary(), "path": pa.string()})
     if kind == "ClassLabel":
-        return pl.Int64
+        return pa.int64()
     if kind == "List":
-        return pl.List(_type_of(feature["feature"]))
-    return _VALUES[feature["dtype"]]
+        return pa.list_(_type_of(feature["feature"]))
+    return pa.type_for_alias(feature["dtype"])
