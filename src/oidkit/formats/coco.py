@@ -150,7 +150,7 @@ class _Split:
     any_annotation: bool = False
 
     def license_number(self, url: str) -> int:
-        """Number a licence by its address, from 1; 0 stands for one that is not known."""
+        """Give the number of a licence by its address, from 1; 0 where it is not known."""
         if not url:
             self.unknown = True
             return 0
@@ -207,12 +207,11 @@ class _Writer:
             ]
             split.file.write(f'\n],\n"licenses":{json.dumps(licenses)}}}\n')
             split.file.close()
-        if not self._empty:
-            return []
-        return [
+        told = (
             f"{self._empty:,} masks have no pixel left at the size of their picture: "
             "their objects are exported with their boxes alone, those without a box are left out"
-        ]
+        )
+        return [told] if self._empty else []
 
     def _begun(self, split: str) -> _Split:
         self._folder.mkdir(parents=True, exist_ok=True)
