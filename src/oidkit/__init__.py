@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from oidkit.api import (
         ClassRow,
         Count,
+        ExportOptions,
+        ExportSummary,
         IndexEntry,
         Report,
         Settings,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         class_tree,
         classes,
         download,
+        export,
         fetch,
         index_build,
         index_info,
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassRow",
     "Count",
+    "ExportOptions",
+    "ExportSummary",
     "IndexEntry",
     "OidError",
     "Plan",
@@ -56,6 +61,7 @@ __all__ = [
     "classes",
     "demo",
     "download",
+    "export",
     "fetch",
     "index_build",
     "index_info",

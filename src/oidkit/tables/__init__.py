@@ -12,23 +12,39 @@ from oidkit.tables.annotations import (
 )
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
+from oidkit.tables.credits import Credits
+from oidkit.tables.instances import (
+    ClassFile,
+    Instance,
+    Instances,
+    Part,
+    classes_in,
+    read_instances,
+)
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
 __all__ = [
     "Cache",
+    "ClassFile",
+    "Credits",
+    "Instance",
+    "Instances",
     "Manifest",
     "MaskIndex",
+    "Part",
     "PixelSizes",
     "Rows",
     "Table",
     "TableBuilder",
+    "classes_in",
     "image_ids",
     "image_names",
     "images_in_lines",
     "joined",
     "only_images",
     "printed",
+    "read_instances",
     "with_earlier",
 ]

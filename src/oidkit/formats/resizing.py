@@ -1,0 +1,56 @@
+"""Pictures in the size that training asks for; the only place that decodes a picture."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oidkit.formats.model import Frame
+
+__all__ = ["DamagedImageError", "resized"]
+
+_PADDING = (114, 114, 114)
+"""The grey that detectors are used to around a letterbox (Ultralytics' own)."""
+_GAP = 2.0
+_GREY, _COLOUR = "L", "RGB"
+
+
+class DamagedImageError(ValueError):
+    """The picture cannot be decoded."""
+
+
+def resized(path: Path, frame: Frame, *, quality: int) -> bytes:
+    """Give the picture as a JPEG of the frame's size; a grey one stays grey unless it is padded.
+
+    The decoder halves the picture as often as it stays twice as large as asked for (the
+    coefficients are cut before they become pixels), the rest is done with the bicubic filter
+    over all pixels. EXIF is not carried along: a rotation in it would turn the boxes.
+
+    Raises:
+        DamagedImageError: the file cannot be decoded.
+        OSError: it cannot be read.
+
+    """
+    from PIL import Image
+
+    data = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+            inner = round(width * frame.scale_x), round(height * frame.scale_y)
+            mode = _GREY if picture.mode == _GREY else _COLOUR
+            picture.draft(mode, (round(inner[0] * _GAP), round(inner[1] * _GAP)))
+            pixels = picture.convert(mode) if picture.mode != mode else picture
+            made = pixels.resize(inner, Image.Resampling.BICUBIC, reducing_gap=_GAP)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DamagedImageError(str(error)) from error
+    if inner != (frame.width, frame.height):
+        ground = Image.new(_COLOUR, (frame.width, frame.height), _PADDING)
+        ground.paste(made, (round(frame.offset_x), round(frame.offset_y)))
+        made = ground
+    out = io.BytesIO()
+    made.save(out, "JPEG", quality=quality)
+    return out.getvalue()
