@@ -77,6 +77,7 @@ def test_run_lengths_of_any_mask_are_those_of_pycocotools(mask: npt.NDArray[np.b
     ours = runs_of(mask)
     assert ours.rle == expected
     assert ours.area == int(mask.sum())
+    assert np.array_equal(ours.pixels, mask)
     assert list(ours.box) == (coco.toBbox(expected).tolist() if mask.any() else [0, 0, 0, 0])
 
 

@@ -94,6 +94,15 @@ class Runs:
         return np.diff(ends, prepend=0)
 
     @property
+    def pixels(self) -> Pixels:
+        """Give the mask as pixels of shape (height, width)."""
+        import numpy as np
+
+        counts = self.counts
+        flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+        return flat.reshape(self.width, self.height).T
+
+    @property
     def rle(self) -> Rle:
         """Give the mask as COCO's compressed run lengths."""
         return {"size": [self.height, self.width], "counts": _written(self.counts)}
