@@ -53,12 +53,24 @@ class Flag:
 
 
 FORMATS = {
+    "coco": Home("coco", "Coco", "COCO JSON: boxes, and masks as run lengths or polygons"),
+    "yolo": Home("yolo", "Yolo", "Ultralytics YOLO: text files and data.yaml"),
+    "voc": Home("voc", "Voc", "Pascal VOC: XML files, lists of images and palette PNGs"),
     "csv": Home("flat", "FlatCsv", "one flat table of boxes in pixels"),
     "openimages": Home("openimages", "OpenImages", "as datumaro, CVAT and FiftyOne import it"),
     "oidv4": Home("oidv4", "Oidv4", "folders and Label/<id>.txt as the OIDv4 toolkit writes them"),
 }
 
-FLAGS: dict[str, Flag] = {}
+FLAGS: dict[str, Flag] = {
+    "polygons": Flag(("coco",), bool, "masks as polygons, not as run lengths"),
+    "task": Flag(
+        ("yolo",),
+        str,
+        "what the labels are for: boxes, or outlines of masks",
+        metavar="TASK",
+        choices=("detect", "segment"),
+    ),
+}
 
 
 def format_named(name: str, options: Mapping[str, object]) -> Format:
