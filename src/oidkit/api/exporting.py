@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.pictures import Asked, check_splits, read_pictures, stems_of
 from oidkit.api.session import Session
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from oidkit.api.pictures import Pictures
     from oidkit.dataset import Dataset
     from oidkit.formats.making import Made
-    from oidkit.formats.model import Picture, Resize, Writer
+    from oidkit.formats.model import Category, Picture, Resize, Writer
 
-__all__ = ["ORDER", "ExportOptions", "ExportSummary", "export"]
+__all__ = ["ORDER", "ExportOptions", "ExportSummary", "export", "read_folder"]
 
 ORDER = "classes.txt"
 """The file of an export that lists its categories; `--class-order` takes it again."""
@@ -64,6 +64,15 @@ class ExportOptions(TypedDict, total=False):
     class_order: Path | str | None
     supercategory: bool
     workers: int | None
+
+
+class FormatOptions(ExportOptions, total=False):
+    """What an export may be told, with the flags of single formats: `oidkit.formats.registry`."""
+
+    shard_size: int
+    shard_megabytes: int
+    multi_label: bool
+    several: Literal["largest", "each", "skip"]
 
 
 @dataclass(slots=True)
@@ -104,7 +113,7 @@ def export(
     *,
     settings: Settings | None = None,
     on_event: Listener = ignore,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[FormatOptions],
 ) -> ExportSummary:
     """Write the dataset in the folder *root* as a training format into *out*.
 
@@ -154,6 +163,25 @@ def export(
         run.carry_out(_workers(common.get("workers"), pictures, resizing))
     summary.seconds = time.monotonic() - begun
     return summary
+
+
+def read_folder(
+    root: Path, *, splits: Sequence[str] = (), **common: Any
+) -> tuple[Pictures, tuple[Category, ...]]:
+    """Read the dataset in a folder as pictures, with its categories, as `export` does.
+
+    *common* are `annotations`, `class_map` and `class_order` of `ExportOptions`.
+
+    Raises:
+        UsageError: there is no dataset, no such split, or an option makes no sense.
+        IntegrityError: an annotation file of the dataset is not what a download writes.
+
+    """
+    asked = check_splits(splits)
+    dataset, description = _opened(root)
+    categories, asked_for, every = _categories(dataset, description, common)
+    pictures = read_pictures(dataset, Asked(asked, stems_of(asked_for, every=every)), categories)
+    return pictures, categories.listed
 
 
 @dataclass(slots=True)
