@@ -207,10 +207,7 @@ class _Writer:
             ]
             split.file.write(f'\n],\n"licenses":{json.dumps(licenses)}}}\n')
             split.file.close()
-        told = (
-            f"{self._empty:,} masks have no pixel left at the size of their picture: "
-            "their objects are exported with their boxes alone, those without a box are left out"
-        )
+        told = f"masks that have no pixel left at the size of their picture: {self._empty:,}"
         return [told] if self._empty else []
 
     def _begun(self, split: str) -> _Split:
