@@ -124,6 +124,14 @@ def test_the_card_tells_licences_classes_and_counts(dataset: Path, files: Path) 
     assert "CC BY 4.0" in body
 
 
+def test_a_second_export_has_the_same_bytes(dataset: Path, files: Path, tmp_path: Path) -> None:
+    """No time and no order of a run is in the files, with two processes as with one."""
+    oidkit.export(dataset, tmp_path / "out", "parquet", shard_megabytes=1, workers=2)
+    for path in [*(files / "data").iterdir(), files / "README.md"]:
+        again = tmp_path / "out" / path.relative_to(files)
+        assert again.read_bytes() == path.read_bytes()
+
+
 def test_rows_are_written_group_by_group(tmp_path: Path) -> None:
     """A hundred rows are the most that waits in memory; a full file is followed by the next."""
     form = Parquet(shard_megabytes=2)
