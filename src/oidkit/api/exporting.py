@@ -153,6 +153,7 @@ def export(
     on_event(PhaseEnded("reading"))
     _count(summary, pictures, categories)
     _refuse_nothing(summary, pictures)
+    workers = _workers(common.get("workers"), pictures, resizing)
     marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
     with replacing(place, dataset=folder, marker=marker) as fresh:
         made = with_categories(made, categories.listed)
@@ -160,7 +161,7 @@ def export(
         writer = made.writer(fresh, categories.listed)
         (fresh / ORDER).write_bytes(printed_order(categories.listed))
         run = _Run(making, writer, pictures, summary, on_event)
-        run.carry_out(_workers(common.get("workers"), pictures, resizing))
+        run.carry_out(workers)
     summary.seconds = time.monotonic() - begun
     return summary
 

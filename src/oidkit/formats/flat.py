@@ -107,9 +107,13 @@ class _Writer:
         self._put(self._images, [head])
 
     def finish(self) -> Iterable[str]:
+        self.close()
+        return ()
+
+    def close(self) -> None:
+        """Let go of the files; harmless when they are closed."""
         self._boxes.close()
         self._images.close()
-        return ()
 
     def _put(self, file: TextIO, rows: Iterable[Iterable[object]]) -> None:
         text = io.StringIO()

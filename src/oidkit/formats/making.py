@@ -7,11 +7,11 @@ share comes back as entries, in the order of the pictures.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from oidkit.disk import link, write_atomically
 from oidkit.formats.frames import frame_of
 from oidkit.formats.model import Entry, OutFile
 from oidkit.formats.resizing import DamagedImageError, resized
@@ -75,13 +75,35 @@ class Making:
 
 
 def write_file(out: Path, file: OutFile) -> None:
-    """Write one file of an export, or link it; its folders are made."""
+    """Write one file of an export, or link it; its folders are made.
+
+    It gets its own name at once: nobody looks into the folder before it is whole.
+    """
     target = out / file.path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if file.source is not None:
-        link(file.source, target)
-    else:
-        write_atomically(target, file.content or b"")
+    try:
+        _put(file, target)
+    except FileNotFoundError as error:
+        if error.filename != str(target) and error.filename2 != str(target):
+            raise
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _put(file, target)
+
+
+def _put(file: OutFile, target: Path) -> None:
+    if file.source is None:
+        # Never into a file that is there: it may be a link to one of the dataset.
+        target.unlink(missing_ok=True)
+        with target.open("xb") as fresh:
+            fresh.write(file.content or b"")
+        return
+    try:
+        os.link(file.source, target)
+    except FileNotFoundError:
+        raise
+    except FileExistsError:
+        return  # a mask that stands in two rows
+    except (OSError, NotImplementedError):
+        shutil.copyfile(file.source, target)
 
 
 _making: Making | None = None

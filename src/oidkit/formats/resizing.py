@@ -14,7 +14,6 @@ __all__ = ["DamagedImageError", "resized"]
 
 _PADDING = (114, 114, 114)
 """The grey that detectors are used to around a letterbox (Ultralytics' own)."""
-_GAP = 2.0
 _GREY, _COLOUR = "L", "RGB"
 
 
@@ -25,9 +24,10 @@ class DamagedImageError(ValueError):
 def resized(path: Path, frame: Frame, *, quality: int) -> bytes:
     """Give the picture as a JPEG of the frame's size; a grey one stays grey unless it is padded.
 
-    The decoder halves the picture as often as it stays twice as large as asked for (the
-    coefficients are cut before they become pixels), the rest is done with the bicubic filter
-    over all pixels. EXIF is not carried along: a rotation in it would turn the boxes.
+    The decoder halves the picture as often as it stays as large as asked for (the coefficients
+    are cut before they become pixels). The rest is done over all pixels, by a Hamming window to
+    make it smaller and by the bicubic filter to make it larger (docs/design/exports.md has the
+    rates). EXIF is not carried along: a rotation in it would turn the boxes.
 
     Raises:
         DamagedImageError: the file cannot be decoded.
@@ -42,9 +42,11 @@ def resized(path: Path, frame: Frame, *, quality: int) -> bytes:
             width, height = picture.size
             inner = round(width * frame.scale_x), round(height * frame.scale_y)
             mode = _GREY if picture.mode == _GREY else _COLOUR
-            picture.draft(mode, (round(inner[0] * _GAP), round(inner[1] * _GAP)))
+            smaller = inner[0] <= width and inner[1] <= height
+            picture.draft(mode, inner)
             pixels = picture.convert(mode) if picture.mode != mode else picture
-            made = pixels.resize(inner, Image.Resampling.BICUBIC, reducing_gap=_GAP)
+            way = Image.Resampling.HAMMING if smaller else Image.Resampling.BICUBIC
+            made = pixels.resize(inner, way)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DamagedImageError(str(error)) from error
     if inner != (frame.width, frame.height):
