@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from oidkit.api import (
         ClassRow,
         Count,
+        ExportOptions,
+        ExportSummary,
         IndexEntry,
         Report,
         Settings,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         class_tree,
         classes,
         download,
+        export,
         fetch,
         index_build,
         index_info,
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassRow",
     "Count",
+    "ExportOptions",
+    "ExportSummary",
     "IndexEntry",
     "OidError",
     "Plan",
@@ -59,6 +64,7 @@ __all__ = [
     "classes",
     "demo",
     "download",
+    "export",
     "fetch",
     "index_build",
     "index_info",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LISTED", "Choice", "Match", "choose", "negative", "union"]
+__all__ = ["LISTED", "Choice", "Match", "allotted", "choose", "negative", "union"]
 
 Match = Literal["any", "all"]
 
@@ -80,6 +80,21 @@ def choose(
     if total is not None:
         picked = _first_of_all(picked, total, seed)
     return Choice(picked, union(picked))
+
+
+def allotted(
+    images: NDArray[np.uint64], shares: Sequence[float], *, seed: int = 0
+) -> NDArray[np.int32]:
+    """Allot images to groups, each of about its share of them; gives the group's number of each.
+
+    The group of an image depends on the seed and its id alone, so that it stays where it is
+    whatever images come to the others, on any machine. The price is that groups are not exactly
+    of their shares: of N images a share p gets p * N, give or take about sqrt(N * p * (1 - p)).
+    """
+    # 53 bits are what a float can tell apart.
+    drawn = (_rank(images, seed) >> np.uint64(11)) / float(1 << 53)
+    edges = np.cumsum(np.array(shares, dtype=np.float64)) / sum(shares)
+    return np.searchsorted(edges[:-1], drawn, side="right").astype(np.int32)
 
 
 def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:

@@ -26,6 +26,7 @@ __all__ = [
     "check_place",
     "check_writable",
     "digest",
+    "exchange",
     "fingerprint",
     "link",
     "listing",
@@ -107,6 +108,44 @@ def link(present: Path, wanted: Path) -> None:
         if isinstance(error, OSError) and error.filename != str(present):
             error.filename, error.filename2 = str(wanted), None
         raise
+
+
+def exchange(fresh: Path, place: Path) -> None:
+    """Let a folder take the place of another one, which is then at *fresh* or gone.
+
+    Where the system can, the two change names in one step. Else the old one stands as
+    ``<fresh>.old`` for a moment; whoever finds it there and nothing at *place* puts it back.
+    """
+    if not place.exists():
+        fresh.rename(place)
+        return
+    if _swapped(fresh, place):
+        return
+    aside = fresh.with_name(f"{fresh.name}.old")
+    place.rename(aside)
+    try:
+        fresh.rename(place)
+    except OSError:
+        aside.rename(place)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Change the names of two folders in one step; False where the system has no such call."""
+    import ctypes
+    import sys
+
+    # renameat2(2) with RENAME_EXCHANGE, and Darwin's renamex_np(2) with RENAME_SWAP.
+    here, flag = -100, 2
+    names = os.fsencode(one), os.fsencode(other)
+    try:
+        library = ctypes.CDLL(None)
+        if sys.platform == "darwin":
+            return bool(library.renamex_np(*names, flag) == 0)
+        return bool(library.renameat2(here, names[0], here, names[1], flag) == 0)
+    except (OSError, AttributeError, TypeError):
+        return False
 
 
 def listing(folder: Path, *, sweep: bool = True) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oidkit.api.counting import Statistics, stats
     from oidkit.api.downloading import download, plan
+    from oidkit.api.exporting import ExportOptions, ExportSummary, export
     from oidkit.api.fetchlist import fetch
     from oidkit.api.index import IndexEntry, index_build, index_info
     from oidkit.api.listing import ClassRow, class_tree, classes
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassRow",
     "Count",
+    "ExportOptions",
+    "ExportSummary",
     "IndexEntry",
     "Report",
     "Settings",
@@ -32,6 +35,7 @@ __all__ = [
     "class_tree",
     "classes",
     "download",
+    "export",
     "fetch",
     "index_build",
     "index_info",
@@ -44,6 +48,8 @@ __all__ = [
 _PLACES = {
     "ClassRow": "listing",
     "Count": "summary",
+    "ExportOptions": "exporting",
+    "ExportSummary": "exporting",
     "IndexEntry": "index",
     "Report": "verifying",
     "Settings": "settings",
@@ -53,6 +59,7 @@ _PLACES = {
     "class_tree": "listing",
     "classes": "listing",
     "download": "downloading",
+    "export": "exporting",
     "fetch": "fetchlist",
     "index_build": "index",
     "index_info": "index",

@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "main", "parser_of"]
 COMMANDS = {
     "classes": "List the classes of a release, or draw their hierarchy.",
     "download": "Download the images, masks and boxes of classes into a folder.",
+    "export": "Write a dataset folder as a training format.",
     "split": "Cut the rows of a class out of an annotation CSV, and list their images.",
     "fetch": "Fetch the images of a list, as the official downloader.py does.",
     "stats": "Show a dataset folder in numbers: classes, boxes, sizes, licences.",

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import drawing, json_value, lines
+from oidkit.cli.export import listed, tell
+from oidkit.cli.output import drawing, json_value, lines, say
 from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of, whole
 from oidkit.cli.results import planned, summed_up, tell_troubles
 from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
+from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from oidkit.api.exporting import ExportSummary
     from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
 __all__ = ["arguments", "run"]
+
+# Complete, or but for what the source does not have.
+_WORTH_EXPORTING = (0, 3)
 
 
 def arguments(parser: Parser) -> None:
@@ -43,6 +49,16 @@ def arguments(parser: Parser) -> None:
         help="print what would be done, the bytes to receive and the disk needed; "
         "fetch nothing but tables",
     )
+    parser.add_argument(
+        "--export",
+        metavar="NAME",
+        help="write the dataset as a training format afterwards, as oid export does without flags",
+    )
+    parser.add_argument(
+        "--export-out",
+        metavar="DIR",
+        help="folder of the export (default: that of --out with -NAME at its end)",
+    )
     add_json(parser, "the summary")
     add_quiet(parser)
 
@@ -51,18 +67,65 @@ def run(options: Namespace) -> int:
     """Download, or with ``--dry-run`` plan it."""
     selection = recipe_of(options) if options.recipe else selection_of(options)
     settings = settings_of(options, workers=options.workers)
+    _check_export(options)
     if options.dry_run:
         return _plan(options, selection)
     from oidkit.api.downloading import download
 
     with drawing(quiet=options.quiet) as on_event:
         summary = download(selection, options.out, settings=settings, on_event=on_event)
+    exported = _exported(options) if summary.exit_code in _WORTH_EXPORTING else None
     if options.json:
-        json_value(summary.as_dict())
+        more = {"export": exported.as_dict()} if exported else {}
+        json_value(summary.as_dict() | more)
     else:
-        lines(summed_up(summary))
+        lines([*summed_up(summary), *(["", *listed(exported)] if exported else [])])
     tell_troubles(summary)
+    if exported is not None:
+        tell(exported)
+    elif options.export:
+        say(f"nothing was exported as {options.export}, as files failed")
     return summary.exit_code
+
+
+def _place_of_export(options: Namespace) -> str:
+    default = f"{options.out.rstrip('/')}-{options.export}"
+    return str(options.export_out or default)
+
+
+def _check_export(options: Namespace) -> None:
+    """Refuse an export that could not be made, before anything is fetched."""
+    if options.export is None:
+        if options.export_out is not None:
+            raise UsageError("--export-out needs --export", remedy="add --export NAME")
+        return
+    from pathlib import Path
+
+    from oidkit.formats.folder import check_out
+    from oidkit.formats.registry import format_named
+
+    format_named(options.export, {})
+    if options.no_images:
+        raise UsageError(
+            "--export needs the images, and --no-images leaves them out",
+            remedy="leave out one of them",
+        )
+    check_out(Path(_place_of_export(options)), dataset=Path(options.out))
+
+
+def _exported(options: Namespace) -> ExportSummary | None:
+    if options.export is None:
+        return None
+    from oidkit.api.exporting import export
+
+    with drawing(quiet=options.quiet) as on_event:
+        return export(
+            options.out,
+            _place_of_export(options),
+            options.export,
+            settings=settings_of(options),
+            on_event=on_event,
+        )
 
 
 def _plan(options: Namespace, selection: Selection | Recipe) -> int:

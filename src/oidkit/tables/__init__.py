@@ -15,18 +15,33 @@ from oidkit.tables.annotations import (
 )
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
+from oidkit.tables.credits import Credits
+from oidkit.tables.instances import (
+    ClassFile,
+    Instance,
+    Instances,
+    Part,
+    classes_in,
+    read_instances,
+)
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
 __all__ = [
     "Cache",
+    "ClassFile",
+    "Credits",
+    "Instance",
+    "Instances",
     "Manifest",
     "MaskIndex",
+    "Part",
     "PixelSizes",
     "Rows",
     "Table",
     "TableBuilder",
+    "classes_in",
     "image_ids",
     "image_names",
     "images_in_lines",
@@ -34,6 +49,7 @@ __all__ = [
     "of_split",
     "only_images",
     "printed",
+    "read_instances",
     "turned",
     "with_earlier",
     "with_images",

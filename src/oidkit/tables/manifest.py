@@ -120,6 +120,13 @@ class Manifest:
         )
         return PixelSizes(*(rows[name].to_numpy() for name in rows.columns))
 
+    def asked_images(self, split: str) -> NDArray[np.uint64]:
+        """Give the images of a split that were ever asked for, sorted, whatever became of them."""
+        ids = self._images(split, whole=False).select(
+            _IMAGE_ID.str.to_integer(base=16, dtype=pl.UInt64)
+        )
+        return np.unique(ids.collect().to_series().to_numpy())
+
     def pictures(self) -> pl.DataFrame:
         """Give the columns split, kind, image, status and bytes of every image and mask.
 
@@ -146,12 +153,12 @@ class Manifest:
         rows = self._rows.lazy().filter(pictures) if split is None else self._images(split)
         return _records(rows.filter(pl.col("width") == "0").collect())
 
-    def _images(self, split: str) -> pl.LazyFrame:
-        """Give the whole images of a split; a flat list has them by their key alone."""
+    def _images(self, split: str, *, whole: bool = True) -> pl.LazyFrame:
+        """Give the images of a split; a flat list has them by their key alone."""
         of_path = pl.col("path").str.extract("^images/([^/]+)/")
-        whole = (pl.col("kind") == "image") & (pl.col("status") == "ok")
+        wanted = (pl.col("kind") == "image") & ((pl.col("status") == "ok") | (not whole))
         ours = pl.coalesce(of_path, _SPLIT_OF_KEY) == split
-        return self._rows.lazy().filter(whole, ours, _IMAGE_ID.is_not_null())
+        return self._rows.lazy().filter(wanted, ours, _IMAGE_ID.is_not_null())
 
     def records(self) -> Iterator[Record]:
         """Give every record, by path."""

@@ -1,0 +1,419 @@
+"""A dataset folder into a training format: what is there, in the order of split and ImageID."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from oidkit.api.pictures import Asked, check_splits, read_pictures, stems_of
+from oidkit.api.session import Session
+from oidkit.api.settings import Settings
+from oidkit.dataset import Description, describe, read_dataset
+from oidkit.errors import InterruptedRunError, OidError, UsageError
+from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
+from oidkit.formats.categories import Categories, parse_map, parse_order, printed_order
+from oidkit.formats.folder import check_out, replacing
+from oidkit.formats.frames import Resizing
+from oidkit.formats.making import Making
+from oidkit.formats.registry import format_named, with_categories
+from oidkit.taxonomy import ClassList, parse_class_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from oidkit.api.pictures import Pictures
+    from oidkit.dataset import Dataset
+    from oidkit.formats.making import Made
+    from oidkit.formats.model import Category, Picture, Resize, Writer
+
+__all__ = ["ORDER", "ExportOptions", "ExportSummary", "export", "read_folder"]
+
+ORDER = "classes.txt"
+"""The file of an export that lists its categories; `--class-order` takes it again."""
+_MOST_LISTED = 100
+_FEW = 512
+"""Up to so many pictures that are only linked are made without other processes."""
+_FEW_RESIZED = 64
+_OPTIONS = 1
+
+
+class ExportOptions(TypedDict, total=False):
+    """What an export may be told; any of it can be left out.
+
+    `splits` are the published splits to take. `split_ratio` makes new ones, name -> share, by id
+    and `seed` alone. `image_size` in pixels, `resize` ("shortest", "longest", "letterbox" or
+    "stretch") and `quality` are those of `Resizing`. `annotations` are "requested" or "all".
+    `class_map` (``"Handgun=gun,Rifle=gun"`` or a dict) merges and renames classes; `class_order`
+    is a file of an earlier export whose numbers are kept. With `supercategory` the class above
+    each is named. `workers` is the number of processes; by default one for each core.
+
+    All others are those of one format; see ``docs/guides/export.md``.
+    """
+
+    splits: Sequence[str]
+    split_ratio: Mapping[str, float]
+    seed: int
+    image_size: int | None
+    resize: Resize
+    quality: int
+    annotations: str | None
+    class_map: str | Mapping[str, str] | None
+    class_order: Path | str | None
+    supercategory: bool
+    workers: int | None
+
+
+class FormatOptions(ExportOptions, total=False):
+    """What an export may be told, with the flags of single formats: `oidkit.formats.registry`."""
+
+    polygons: bool
+    task: Literal["detect", "segment"]
+    shard_size: int
+    shard_megabytes: int
+    multi_label: bool
+    several: Literal["largest", "each", "skip"]
+
+
+@dataclass(slots=True)
+class ExportSummary:
+    """What an export came to.
+
+    `pictures` counts those of each split of the export, `categories` the classes. Of the objects,
+    `joined` have a box and a mask; `lone_masks` have no box that fits. `missing` images are not
+    in the dataset folder, `damaged` ones cannot be decoded: they were left out, and the first 100
+    of both are in `left_out`. `masks_absent` are rows of masks whose file is not there.
+    """
+
+    out: str
+    format: str
+    pictures: dict[str, int] = field(default_factory=dict)
+    categories: int = 0
+    boxes: int = 0
+    masks: int = 0
+    joined: int = 0
+    lone_masks: int = 0
+    masks_absent: int = 0
+    missing: int = 0
+    damaged: int = 0
+    left_out: list[str] = field(default_factory=list)
+    bytes: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the summary as plain values, as ``--json`` prints it."""
+        return asdict(self) | {"seconds": round(self.seconds, 3)}
+
+
+def export(
+    root: Path | str,
+    out: Path | str,
+    format: str = "coco",  # noqa: A002 - the word of the contract
+    *,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+    **options: Unpack[FormatOptions],
+) -> ExportSummary:
+    """Write the dataset in the folder *root* as a training format into *out*.
+
+    Images that are missing are left out, and counted. *out* is replaced as a whole when all is
+    done, and only where it is not there, is empty, or is an earlier export. The same dataset and
+    options make the same bytes. Nothing is fetched, but for the hierarchy with `supercategory`.
+
+    Returns:
+        What the export came to.
+
+    Raises:
+        UsageError: there is no dataset, no such format, an option makes no sense, or *out* holds
+            something else.
+        IntegrityError: an annotation file of the dataset is not what a download writes.
+        DiskError: something could not be written; the path is named.
+        InterruptedRunError: the user stopped it; *out* is as it was.
+
+    """
+    begun = time.monotonic()
+    told: dict[str, Any] = dict(options)
+    common = {name: told.pop(name) for name in ExportOptions.__annotations__ if name in told}
+    made = format_named(format, told)
+    resizing = _resizing(common)
+    shares = _shares(common.get("split_ratio") or {})
+    splits = check_splits(common.get("splits") or ())
+    folder, place = Path(root), Path(out)
+    dataset, description = _opened(folder)
+    check_out(place, dataset=folder)
+    summary = ExportSummary(str(place), format)
+    on_event(PhaseStarted("reading"))
+    categories, asked_for, every = _categories(dataset, description, common)
+    if common.get("supercategory"):
+        categories = _with_hierarchy(categories, description, settings or Settings(), on_event)
+    stems = stems_of(asked_for, every=every)
+    asked = Asked(splits, stems, shares, int(common.get("seed") or 0))
+    pictures = read_pictures(dataset, asked, categories)
+    on_event(PhaseEnded("reading"))
+    _count(summary, pictures, categories)
+    _refuse_nothing(summary, pictures)
+    workers = _workers(common.get("workers"), pictures, resizing)
+    marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
+    with replacing(place, dataset=folder, marker=marker) as fresh:
+        made = with_categories(made, categories.listed)
+        making = Making(made, resizing, fresh)
+        writer = made.writer(fresh, categories.listed)
+        (fresh / ORDER).write_bytes(printed_order(categories.listed))
+        run = _Run(making, writer, pictures, summary, on_event)
+        run.carry_out(workers)
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def read_folder(
+    root: Path, *, splits: Sequence[str] = (), **common: Any
+) -> tuple[Pictures, tuple[Category, ...]]:
+    """Read the dataset in a folder as pictures, with its categories, as `export` does.
+
+    *common* are `annotations`, `class_map` and `class_order` of `ExportOptions`.
+
+    Raises:
+        UsageError: there is no dataset, no such split, or an option makes no sense.
+        IntegrityError: an annotation file of the dataset is not what a download writes.
+
+    """
+    asked = check_splits(splits)
+    dataset, description = _opened(root)
+    categories, asked_for, every = _categories(dataset, description, common)
+    pictures = read_pictures(dataset, Asked(asked, stems_of(asked_for, every=every)), categories)
+    return pictures, categories.listed
+
+
+@dataclass(slots=True)
+class _Run:
+    """Pictures through the workers into the writer, in their order."""
+
+    making: Making
+    writer: Writer
+    pictures: Pictures
+    summary: ExportSummary
+    on_event: Listener
+
+    def carry_out(self, workers: int) -> None:
+        """Make every picture; with one worker in this process."""
+        self.on_event(PhaseStarted("export", len(self.pictures)))
+        self.summary.pictures = dict.fromkeys(self.pictures.splits, 0)
+        try:
+            made = self._alone() if workers == 1 else self._together(workers)
+            for batch, found in made:
+                self._take(batch, found)
+            self.summary.notes += self.writer.finish()
+        except KeyboardInterrupt as error:
+            raise InterruptedRunError(
+                "interrupted; the export is as it was before", remedy="run the same command again"
+            ) from error
+        finally:
+            # A writer that keeps files open may have a way to let go of them.
+            getattr(self.writer, "close", lambda: None)()
+        self.on_event(PhaseEnded("export"))
+
+    def _take(self, batch: Sequence[Picture], found: Sequence[Made]) -> None:
+        for picture, made in zip(batch, found, strict=True):
+            name = f"{picture.published_split}/{picture.image_id}"
+            if made.fault is not None:
+                self.summary.missing += made.fault == "missing"
+                self.summary.damaged += made.fault == "damaged"
+                if len(self.summary.left_out) < _MOST_LISTED:
+                    self.summary.left_out.append(name)
+                continue
+            self.writer.add(picture, made.entry)
+            self.summary.pictures[picture.split] += 1
+            self.summary.bytes += made.bytes
+            self.on_event(Fetched(name, made.bytes))
+
+    def _alone(self) -> Iterator[tuple[list[Picture], list[Made]]]:
+        for batch in self.pictures.batches():
+            yield batch, self.making.make(batch)
+
+    def _together(self, workers: int) -> Iterator[tuple[list[Picture], list[Made]]]:
+        """Make batches in processes of their own; no more are under way than keep them busy."""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+
+        from oidkit.formats.making import in_worker, make_in_worker
+
+        # Spawned, not forked: a fork copies the threads' locks, and Windows and macOS have none.
+        pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=in_worker,
+            initargs=(self.making,),
+        )
+        waiting: deque[tuple[list[Picture], Any]] = deque()
+        try:
+            for batch in self.pictures.batches():
+                waiting.append((batch, pool.submit(make_in_worker, batch)))
+                if len(waiting) > 2 * workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        except BrokenProcessPool as error:
+            raise OidError(
+                "a process of the export ended before its work was done",
+                remedy="give workers=1, or put the call below: if __name__ == '__main__'",
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _opened(folder: Path) -> tuple[Dataset, Description]:
+    dataset, description = read_dataset(folder), describe(folder)
+    if dataset is None or description is None:
+        raise UsageError(
+            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
+        )
+    return dataset, description
+
+
+def _resizing(common: Mapping[str, Any]) -> Resizing:
+    if common.get("image_size") is None:
+        for name in ("resize", "quality"):
+            if common.get(name) is not None:
+                raise UsageError(
+                    f"{name} says how pictures are resized, and no image size is given",
+                    remedy="add one, as in --image-size 640, or leave it out",
+                )
+    names = {"image_size": "size", "resize": "way", "quality": "quality"}
+    given = {to: common[name] for name, to in names.items() if common.get(name) is not None}
+    return Resizing(**given)
+
+
+def _shares(ratio: Mapping[str, float]) -> dict[str, float]:
+    """Check new splits: their names become folders, their shares are all of the images."""
+    import re
+
+    for name, share in ratio.items():
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+            raise UsageError(
+                f"'{name}' is no name for a split", remedy="use letters, digits, - and _"
+            )
+        if not 0 < share <= 1:
+            raise UsageError(
+                f"a share of {share:g} for split '{name}' makes no sense",
+                remedy="give more than 0, as in --split-ratio train=0.8,val=0.1,test=0.1",
+            )
+    if ratio and abs(sum(ratio.values()) - 1) > 1e-6:  # noqa: PLR2004 - what decimals leave
+        raise UsageError(
+            f"the shares of the splits make {sum(ratio.values()):g}, not 1",
+            remedy="write them so that they do, as in --split-ratio train=0.8,val=0.1,test=0.1",
+        )
+    return dict(ratio)
+
+
+def _categories(
+    dataset: Dataset, description: Description, common: Mapping[str, Any]
+) -> tuple[Categories, tuple[str, ...], bool]:
+    """Give the categories, the classes that were downloaded, and whether all classes count."""
+    selections = description.selections
+    own = tuple(sorted({mid for each in selections for mid in each.get("classes", ())}))
+    every = _takes_all(selections, own, common.get("annotations"))
+    names = _names(dataset)
+    mids = own if not every else (*own, *dataset_classes(dataset))
+    classes = {mid: names.by_mid[mid].name if mid in names.by_mid else mid for mid in mids}
+    order: tuple[str, ...] = ()
+    if common.get("class_order") is not None:
+        path = Path(common["class_order"])
+        try:
+            order = parse_order(path.read_bytes(), name=str(path))
+        except OSError as error:
+            raise UsageError(
+                f"cannot read {path}: {error.strerror}", remedy="check --class-order"
+            ) from error
+    renamed = parse_map(common.get("class_map") or {}, names)
+    # A kind of a class that was downloaded with its subclasses may be mapped by its own name.
+    classes |= {mid: name for mid, name in renamed.items() if mid not in classes}
+    return Categories.of(classes, renamed=renamed, order=order), own, every
+
+
+def _takes_all(
+    selections: Sequence[Mapping[str, Any]], own: Sequence[str], asked: str | None
+) -> bool:
+    has = any(each.get("annotations") == _ALL or not each.get("classes") for each in selections)
+    if asked not in (None, "requested", _ALL):
+        raise UsageError(
+            f"there is no kind of annotations '{asked}'", remedy="choose from requested, all"
+        )
+    if asked == _ALL and not has:
+        raise UsageError(
+            "the dataset has the annotations of the requested classes alone",
+            remedy="download it with --annotations all",
+        )
+    return asked == _ALL or (asked is None and has and not own)
+
+
+_ALL = "all"
+
+
+def _names(dataset: Dataset) -> ClassList:
+    """Give the names of classes as the dataset has them."""
+    found: dict[str, str] = {}
+    for name in ("class-descriptions.csv", "class-descriptions-boxable.csv"):
+        data = dataset.read(f"csv/{name}")
+        if data is not None:
+            found |= parse_class_file(data, name=f"{dataset.root}/csv/{name}")
+    return ClassList.build(found)
+
+
+def dataset_classes(dataset: Dataset) -> list[str]:
+    """List the classes that the objects of a dataset have; those of labels where it has none."""
+    from oidkit.tables import classes_in
+
+    folder = dataset.root / "csv"
+    objects = [*folder.glob("all_*_boxes.csv"), *folder.glob("all_*_masks.csv")]
+    return classes_in(sorted(objects or folder.glob("all_*_image-labels.csv")))
+
+
+def _with_hierarchy(
+    categories: Categories, description: Description, settings: Settings, on_event: Listener
+) -> Categories:
+    """Name the classes above; the hierarchy comes from the cache or the dataset's own source."""
+    import dataclasses
+    import os
+
+    source = settings.source or os.environ.get("OID_SOURCE") or description.source
+    wanted = dataclasses.replace(settings, source=source, release=description.release)
+    with Session(wanted, on_event) as session:
+        return categories.with_supercategories(session.hierarchy(), session.class_list())
+
+
+def _count(summary: ExportSummary, pictures: Pictures, categories: Categories) -> None:
+    found = pictures.instances
+    summary.categories = len(categories.listed)
+    for name in ("boxes", "masks", "joined", "lone_masks", "masks_absent"):
+        setattr(summary, name, getattr(found, name))
+    summary.missing, summary.damaged = len(pictures.missing), len(pictures.damaged)
+    summary.left_out = [*pictures.missing, *pictures.damaged][:_MOST_LISTED]
+
+
+def _refuse_nothing(summary: ExportSummary, pictures: Pictures) -> None:
+    if not len(pictures) and summary.missing:
+        raise UsageError(
+            f"none of the {summary.missing:,} images of the dataset is in its folder",
+            remedy="run its download again, without --no-images",
+        )
+
+
+def _workers(asked: int | None, pictures: Pictures, resizing: Resizing) -> int:
+    """Say how many processes are worth their start."""
+    import os
+
+    if asked is not None and asked < 1:
+        raise UsageError(
+            "the number of workers has to be at least 1", remedy="leave it out for every core"
+        )
+    few = _FEW if resizing.size is None else _FEW_RESIZED
+    if asked is None and len(pictures) <= few:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return asked or cores or 1

@@ -1,0 +1,327 @@
+"""A dataset folder as the pictures of an export: columns for all, objects for some hundreds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from oidkit.catalog import SPLITS
+from oidkit.choice import allotted
+from oidkit.disk import listing
+from oidkit.errors import UsageError
+from oidkit.formats.model import Flags, Picture, Thing
+from oidkit.imagefile import jpeg_size
+from oidkit.tables import ClassFile, Credits, Part, read_instances
+from oidkit.taxonomy import IMAGE_ID_PATTERN, mid_stem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from oidkit.dataset import Dataset
+    from oidkit.formats.categories import Categories
+    from oidkit.tables import Instance, Instances
+
+__all__ = ["Asked", "Pictures", "read_pictures"]
+
+_AT_ONCE = 256
+_HEADER = 1 << 16
+_ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a dataset is asked for: published splits, the classes' files, and new splits.
+
+    `stems` are the beginnings of the names of annotation files with the MID that each is for; ""
+    stands for all classes. `shares` are new splits with their shares; none keep the published.
+    """
+
+    splits: tuple[str, ...]
+    stems: Mapping[str, str]
+    shares: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Files:
+    """The images of a published split that are there: sorted ids, and where each lies."""
+
+    ids: NDArray[np.uint64]
+    folder: NDArray[np.int32]
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """The pictures of an export in the order of split and ImageID, each there and of known size.
+
+    `splits` are those of the export, and `split`, `published`, `folder` numbers into the names.
+    `missing` and `damaged` are images of the dataset that cannot be exported, as ``train/<id>``.
+    """
+
+    root: Path
+    ids: NDArray[np.uint64]
+    split: NDArray[np.int32]
+    splits: tuple[str, ...]
+    published: NDArray[np.int32]
+    folder: NDArray[np.int32]
+    folders: tuple[str, ...]
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+    instances: Instances
+    credits: Credits
+    missing: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Count the pictures."""
+        return len(self.ids)
+
+    def of_split(self, name: str) -> int:
+        """Count the pictures of a split of the export."""
+        return int(np.count_nonzero(self.split == self.splits.index(name)))
+
+    def batches(self, size: int = _AT_ONCE) -> Iterator[list[Picture]]:
+        """Give all pictures, some hundreds at a time; no more of them are ever in memory."""
+        firsts = {
+            number: self.instances.before(int(np.searchsorted(self.split, number)))
+            for number in range(len(self.splits))
+        }
+        done = 0
+        for first in range(0, len(self), size):
+            stop = min(first + size, len(self))
+            batch = []
+            objects = self.instances.objects(first, stop)
+            rows = zip(
+                range(first, stop),
+                objects,
+                self.instances.labels(first, stop),
+                self.credits.of(first, stop),
+                strict=True,
+            )
+            for at, things, (present, absent), known in rows:
+                number = done - firsts[int(self.split[at])]
+                done += len(things)
+                batch.append(self._picture(at, things, number, (present, absent), known))
+            yield batch
+
+    def _picture(
+        self,
+        at: int,
+        things: Sequence[Instance],
+        number: int,
+        labels: tuple[tuple[int, ...], tuple[int, ...]],
+        known: Mapping[str, str],
+    ) -> Picture:
+        published = SPLITS[self.published[at]]
+        masks = self.root / "masks" / published
+        image_id = f"{int(self.ids[at]):016x}"
+        return Picture(
+            split=self.splits[self.split[at]],
+            image_id=image_id,
+            path=self.root / self.folders[self.folder[at]] / f"{image_id}.jpg",
+            width=int(self.width[at]),
+            height=int(self.height[at]),
+            things=tuple(_thing(each, number + i, masks) for i, each in enumerate(things)),
+            present=labels[0],
+            absent=labels[1],
+            metadata=known,
+            published_split=published,
+            number=at,
+        )
+
+
+def _thing(row: Instance, number: int, masks: Path) -> Thing:
+    box = None
+    if row.xmin is not None and row.ymin is not None:
+        box = (row.xmin, row.ymin, row.xmax or 0.0, row.ymax or 0.0)
+    return Thing(
+        category=row.category,
+        mid=row.mid,
+        box=box,
+        mask=masks / row.mask if row.mask else None,
+        flags=Flags(row.occluded, row.truncated, row.group_of, row.depiction, row.inside),
+        number=number,
+        box_id=row.box_id or "",
+        source=row.source,
+    )
+
+
+def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pictures:
+    """Read what a dataset folder has of what is asked for.
+
+    Raises:
+        IntegrityError: an annotation file is not what a download writes.
+
+    """
+    found, missing, damaged = {}, [], []
+    for split in asked.splits:
+        wanted = _wanted(dataset, asked, split)
+        files, broken = _present(dataset, split, wanted)
+        lost = np.setdiff1d(np.setdiff1d(wanted, files.ids), broken)
+        missing += [f"{split}/{each:016x}" for each in lost.tolist()]
+        damaged += [f"{split}/{each:016x}" for each in broken.tolist()]
+        found[split] = files
+    splits, columns, folders = _placed(found, asked)
+    ids, split_of, published = columns["ids"], columns["split"], columns["published"]
+    parts = [
+        _part(dataset, asked, split, _where(ids, published == SPLITS.index(split)))
+        for split in asked.splits
+    ]
+    instances = read_instances(
+        parts, categories.number, roots=categories.classes_of, is_root=categories.has
+    )
+    return Pictures(
+        dataset.root,
+        ids,
+        split_of,
+        splits,
+        published,
+        columns["folder"],
+        folders,
+        columns["width"],
+        columns["height"],
+        instances,
+        Credits.read(dataset.root / "attribution.csv", ids),
+        tuple(missing),
+        tuple(damaged),
+    )
+
+
+def _wanted(dataset: Dataset, asked: Asked, split: str) -> NDArray[np.uint64]:
+    """Give the images of a split that a download chose: by its lists, or its manifest."""
+    listed = [dataset.manifest.asked_images(split)]
+    for stem in asked.stems:
+        for kind in ("", "_negatives"):
+            data = dataset.read(f"downloader_IDs_for_{stem}_{split}{kind}.txt") or b""
+            names = (line.rpartition("/")[2] for line in data.decode("ascii", "replace").split())
+            ids = [int(each, 16) for each in names if IMAGE_ID_PATTERN.fullmatch(each)]
+            listed.append(np.array(ids, dtype=np.uint64))
+    return np.unique(np.concatenate(listed))
+
+
+def _present(
+    dataset: Dataset, split: str, wanted: NDArray[np.uint64]
+) -> tuple[_Files, NDArray[np.uint64]]:
+    """Give the images that have a file, and those whose file tells no size.
+
+    The manifest knows the size in pixels of a file that has the bytes that it says; of any other
+    the header is read.
+    """
+    top = dataset.root / "images" / split
+    below = sorted(each.name for each in top.iterdir() if each.is_dir()) if top.is_dir() else []
+    folders = (f"images/{split}", *(f"images/{split}/{name}" for name in below))
+    places: dict[int, tuple[int, bool]] = {}
+    for number, folder in enumerate(folders):
+        known = dataset.manifest.sizes(folder)
+        for name, size in listing(dataset.root / folder, sweep=False).items():
+            image_id = name.removesuffix(".jpg")
+            if name.endswith(".jpg") and IMAGE_ID_PATTERN.fullmatch(image_id):
+                places.setdefault(int(image_id, 16), (number, known.get(name) == size))
+    there = np.array(sorted(places), dtype=np.uint64)
+    ids = np.intersect1d(there, wanted, assume_unique=True)
+    folder_of = np.array([places[each][0] for each in ids.tolist()], dtype=np.int32)
+    trusted = np.array([places[each][1] for each in ids.tolist()], dtype=np.bool_)
+    width, height = (side * trusted for side in dataset.image_sizes(split).of(ids))
+    for at in np.flatnonzero(width == 0).tolist():
+        path = dataset.root / folders[folder_of[at]] / f"{int(ids[at]):016x}.jpg"
+        width[at], height[at] = _size_of(path)
+    sized = width > 0
+    files = _Files(ids[sized], folder_of[sized], width[sized], height[sized], folders)
+    return files, ids[~sized]
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    with path.open("rb") as file:
+        data = file.read(_HEADER)
+        size = jpeg_size(data)
+        # What cameras put before the frame header may be longer than most files.
+        return size if size != (0, 0) or len(data) < _HEADER else jpeg_size(data + file.read())
+
+
+def _placed(
+    found: Mapping[str, _Files], asked: Asked
+) -> tuple[tuple[str, ...], dict[str, NDArray[Any]], tuple[str, ...]]:
+    """Put the images of all published splits into the order of the export's splits and ids."""
+    folders: list[str] = []
+    columns: dict[str, list[NDArray[Any]]] = {}
+    splits = tuple(asked.shares or asked.splits)
+    for split, files in found.items():
+        numbers = np.full(len(files.ids), SPLITS.index(split), dtype=np.int32)
+        if asked.shares:
+            groups = allotted(files.ids, [*asked.shares.values()], seed=asked.seed)
+        else:
+            groups = np.full(len(files.ids), splits.index(split), dtype=np.int32)
+        for name, column in (
+            ("ids", files.ids),
+            ("split", groups),
+            ("published", numbers),
+            ("folder", files.folder + len(folders)),
+            ("width", files.width),
+            ("height", files.height),
+        ):
+            columns.setdefault(name, []).append(column)
+        folders += files.folders
+    whole = {name: np.concatenate(parts) for name, parts in columns.items()}
+    order = np.lexsort((whole["ids"], whole["split"]))
+    return splits, {name: column[order] for name, column in whole.items()}, tuple(folders)
+
+
+def _where(
+    ids: NDArray[np.uint64], ours: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    """Give the ids of some pictures, sorted, and where each stands among all."""
+    places = np.flatnonzero(ours)
+    order = np.argsort(ids[places], kind="stable")
+    return ids[places][order], places[order].astype(np.uint32)
+
+
+def _part(
+    dataset: Dataset,
+    asked: Asked,
+    split: str,
+    images: tuple[NDArray[np.uint64], NDArray[np.uint32]],
+) -> Part:
+    def files(label: str) -> list[ClassFile]:
+        folder = dataset.root / "csv"
+        return [
+            ClassFile(folder / f"{stem}_{split}_{label}.csv", mid)
+            for stem, mid in asked.stems.items()
+        ]
+
+    there = listing(dataset.root / "masks" / split, sweep=False)
+    return Part(
+        files("boxes"),
+        files("masks"),
+        files("image-labels"),
+        *images,
+        masks_there=tuple(sorted(there)),
+    )
+
+
+def stems_of(mids: Sequence[str], *, every: bool) -> dict[str, str]:
+    """Give the beginnings of the names of the annotation files that are read, in their order."""
+    own = {mid_stem(mid): mid for mid in sorted(mids)}
+    return {_ALL: "", **own} if every else own
+
+
+def check_splits(splits: Sequence[str]) -> tuple[str, ...]:
+    """Give the published splits that are asked for, all for none, in their own order.
+
+    Raises:
+        UsageError: there is no such split.
+
+    """
+    for split in splits:
+        if split not in SPLITS:
+            raise UsageError(
+                f"there is no split '{split}'", remedy=f"choose from {', '.join(SPLITS)}"
+            )
+    return tuple(split for split in SPLITS if split in (splits or SPLITS))

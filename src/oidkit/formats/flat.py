@@ -1,0 +1,121 @@
+"""One flat table of boxes in pixels: a row for each object, for a spreadsheet or a data frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["COLUMNS", "FlatCsv"]
+
+COLUMNS = (
+    "split",
+    "image_id",
+    "image",
+    "width",
+    "height",
+    "class_number",
+    "class",
+    "mid",
+    "xmin",
+    "ymin",
+    "xmax",
+    "ymax",
+    "occluded",
+    "truncated",
+    "group_of",
+    "depiction",
+    "inside",
+    "source",
+    "mask",
+    "box_id",
+)
+"""The columns of `boxes.csv`; pixels of the picture that is written, with two decimals."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlatCsv:
+    """`boxes.csv`, `images.csv` with every picture, `images/<split>/` and the masks as published.
+
+    A mask without a box has no coordinates. Its path is that of the published file, whose size is
+    not that of the picture.
+    """
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    def image_path(self, picture: Picture) -> str:
+        return f"images/{picture.split}/{picture.image_id}.jpg"
+
+    def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
+        masks = [
+            OutFile(f"masks/{picture.split}/{thing.mask.name}", source=thing.mask)
+            for thing in picture.things
+            if thing.mask is not None
+        ]
+        path = self.image_path(picture)
+        head = [picture.split, picture.image_id, path, str(frame.width), str(frame.height)]
+        rows = []
+        for thing in picture.things:
+            box = frame.box(picture, thing.box) if thing.box else ()
+            flags = thing.flags
+            rows.append(
+                [
+                    *head,
+                    str(thing.category),
+                    thing.category,
+                    thing.mid,
+                    *(f"{side:.2f}" for side in box or ()),
+                    *([""] * 4 if not box else []),
+                    *(flags.occluded, flags.truncated, flags.group_of),
+                    *(flags.depiction, flags.inside),
+                    thing.source,
+                    f"masks/{picture.split}/{thing.mask.name}" if thing.mask else "",
+                    thing.box_id,
+                ]
+            )
+        files = (image,) if image is not None else ()
+        return Entry((*files, *masks), (head, rows))
+
+    def writer(self, out: Path, categories: tuple[Category, ...]) -> _Writer:
+        return _Writer(out, categories)
+
+
+class _Writer:
+    """Writes the two tables as the rows come."""
+
+    def __init__(self, out: Path, categories: tuple[Category, ...]) -> None:
+        self._names = [each.name for each in categories]
+        self._boxes = (out / "boxes.csv").open("w", encoding="utf-8", newline="")
+        self._images = (out / "images.csv").open("w", encoding="utf-8", newline="")
+        self._put(self._boxes, [COLUMNS])
+        self._put(self._images, [COLUMNS[:5]])
+
+    def add(self, picture: Picture, entry: Entry) -> None:  # noqa: ARG002 - the protocol's
+        head, rows = cast("tuple[list[object], list[list[Any]]]", entry.rows)
+        for row in rows:
+            row[6] = self._names[row[6]]
+        self._put(self._boxes, rows)
+        self._put(self._images, [head])
+
+    def finish(self) -> Iterable[str]:
+        self.close()
+        return ()
+
+    def close(self) -> None:
+        """Let go of the files; harmless when they are closed."""
+        self._boxes.close()
+        self._images.close()
+
+    def _put(self, file: TextIO, rows: Iterable[Iterable[object]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        file.write(text.getvalue())

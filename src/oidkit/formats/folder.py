@@ -1,0 +1,113 @@
+"""The folder of an export: made beside its place, and put there as a whole.
+
+A run writes into ``.oid-tmp-export-<name>-<token>`` beside OUT and holds a lock of the same name.
+When it is done the two folders change places, and the old one is removed. What a killed run left
+is swept by the next: its lock is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+import filelock
+
+from oidkit.disk import TEMPORARY, check_writable, exchange, write_atomically
+from oidkit.errors import DiskError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["MARKER", "check_out", "replacing"]
+
+MARKER = ".oid-export.json"
+"""The file that says that a folder is an export of ours, and may be replaced by another."""
+
+
+def check_out(out: Path, *, dataset: Path) -> None:
+    """Refuse a place for an export that holds something else.
+
+    Raises:
+        UsageError: a file, a folder that is no export of ours, or one that the dataset lies in.
+
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file, not a folder", remedy="choose another --out")
+    if dataset.resolve().is_relative_to(out.resolve()):
+        raise UsageError(
+            f"the dataset {dataset} lies in {out}, which the export would replace",
+            remedy="choose another --out",
+        )
+    if out.is_dir() and not (out / MARKER).is_file() and any(out.iterdir()):
+        raise UsageError(
+            f"{out} is not empty and is no export of oidkit", remedy="choose another --out"
+        )
+
+
+@contextlib.contextmanager
+def replacing(out: Path, *, dataset: Path, marker: Mapping[str, object]) -> Iterator[Path]:
+    """Give an empty folder that takes the place of *out* when the block ends well.
+
+    The *marker* is written into it. Whatever goes wrong, *out* stays as it was.
+
+    Raises:
+        UsageError: as `check_out`.
+        DiskError: nothing can be written there.
+
+    """
+    place = out.resolve()
+    check_writable(place.parent)
+    _sweep(place)
+    check_out(place, dataset=dataset)
+    fresh = place.with_name(f"{_front(place)}{uuid.uuid4().hex}")
+    lock = filelock.FileLock(_lock_of(fresh))
+    try:
+        with lock:
+            try:
+                fresh.mkdir()
+                yield fresh
+                text = json.dumps(dict(marker), indent=2) + "\n"
+                write_atomically(fresh / MARKER, text.encode())
+                # Somebody may have put something else there meanwhile.
+                check_out(place, dataset=dataset)
+                exchange(fresh, place)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+                _lock_of(fresh).unlink(missing_ok=True)
+    except OSError as error:
+        raise (
+            error if isinstance(error, DiskError) else DiskError.from_os(error, path=place)
+        ) from error
+
+
+def _front(place: Path) -> str:
+    return f"{TEMPORARY}export-{place.name}-"
+
+
+def _lock_of(fresh: Path) -> Path:
+    return fresh.with_name(f"{fresh.name}.lock")
+
+
+def _sweep(place: Path) -> None:
+    """Remove what killed runs left beside the place; those that still run hold their lock."""
+    ours = re.compile(re.escape(_front(place)) + r"[0-9a-f]{32}\.lock")
+    for path in sorted(place.parent.iterdir()):
+        if not ours.fullmatch(path.name):
+            continue
+        left = path.with_name(path.name.removesuffix(".lock"))
+        try:
+            with filelock.FileLock(path, timeout=0):
+                aside = left.with_name(f"{left.name}.old")
+                if aside.is_dir() and not place.exists():
+                    # It was killed between the two steps of an exchange.
+                    aside.rename(place)
+                for folder in (left, aside):
+                    shutil.rmtree(folder, ignore_errors=True)
+                path.unlink(missing_ok=True)
+        except (filelock.Timeout, OSError):
+            continue
