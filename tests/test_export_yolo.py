@@ -11,8 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from pycocotools import mask as coco
 
 import oidkit
-from conftest import ROOT
-from export_oracle import NAMES, by_split, downloaded, told
+from export_oracle import NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
 from oidkit.errors import UsageError
 from oidkit.formats.model import Flags
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 A, B = "00000000000000a1", "0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download three classes of real files."""
-    return downloaded(tmp_path_factory, ROOT)
 
 
 def _lines(out: Path, image_id: str, split: str = "train") -> list[list[float]]:
@@ -52,15 +45,15 @@ def _data(out: Path) -> dict[str, object]:
     return made
 
 
-def test_every_box_is_there(folder: Path, tmp_path: Path) -> None:
+def test_every_box_is_there(dataset: Path, tmp_path: Path) -> None:
     """Centre and size of each line make the box of the CSV files, class by class."""
     out = tmp_path / "out"
-    oidkit.export(folder, out, "yolo")
-    for split, ids in by_split(folder).items():
+    oidkit.export(dataset, out, "yolo")
+    for split, ids in by_split(dataset).items():
         assert sorted(path.stem for path in (out / "labels" / split).iterdir()) == ids
         assert sorted(path.stem for path in (out / "images" / split).iterdir()) == ids
         for image_id in ids:
-            expected = told(folder)[image_id]
+            expected = told(dataset)[image_id]
             width, height = expected.size
             found = []
             for number, x, y, wide, high in _lines(out, image_id, split):
@@ -79,12 +72,12 @@ def test_every_box_is_there(folder: Path, tmp_path: Path) -> None:
     assert _data(out)["names"] == dict(enumerate(NAMES))
 
 
-def test_real_masks_are_one_outline_each(folder: Path, tmp_path: Path) -> None:
+def test_real_masks_are_one_outline_each(dataset: Path, tmp_path: Path) -> None:
     """Filled by pixel centres, the outlines give masks back with an IoU of 0.98 in the median."""
     out = tmp_path / "out"
-    oidkit.export(folder, out, "yolo", task="segment")
+    oidkit.export(dataset, out, "yolo", task="segment")
     scores: list[float] = []
-    for image_id, expected in told(folder).items():
+    for image_id, expected in told(dataset).items():
         filled = []
         for numbers in _lines(out, image_id, expected.split):
             assert len(numbers) >= 7
@@ -165,8 +158,8 @@ def test_to_detect_a_lone_mask_gives_a_box(tmp_path: Path) -> None:
     assert any("no pixel left" in note for note in notes)
 
 
-def test_there_are_two_tasks(folder: Path, tmp_path: Path) -> None:
+def test_there_are_two_tasks(dataset: Path, tmp_path: Path) -> None:
     """Another task is refused before anything is written."""
     with pytest.raises(UsageError, match="choose from detect, segment"):
-        oidkit.export(folder, tmp_path / "out", "yolo", task="pose")  # type: ignore[arg-type]
+        oidkit.export(dataset, tmp_path / "out", "yolo", task="pose")  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

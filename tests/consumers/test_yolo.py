@@ -9,28 +9,23 @@ import pytest
 import supervision
 
 import oidkit
-from conftest import ROOT
-from export_oracle import NAMES, by_split, downloaded, told
+from export_oracle import NAMES, by_split, told
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download three classes of real files."""
-    return downloaded(tmp_path_factory, ROOT)
+    from oidkit.formats.yolo import Task
 
 
 @pytest.mark.parametrize("task", ["detect", "segment"])
-def test_supervision_loads_every_object(folder: Path, tmp_path: Path, task: str) -> None:
+def test_supervision_loads_every_object(dataset: Path, tmp_path: Path, task: Task) -> None:
     """Every image and object arrives; boxes to a hundredth of a pixel, masks with an IoU of 0.9.
 
     OpenCV paints an outline with its border, which makes masks a little larger.
     """
     out = tmp_path / "out"
-    oidkit.export(folder, out, "yolo", task=task)
-    for split, ids in by_split(folder).items():
+    oidkit.export(dataset, out, "yolo", task=task)
+    for split, ids in by_split(dataset).items():
         loaded = supervision.DetectionDataset.from_yolo(
             str(out / "images" / split),
             str(out / "labels" / split),
@@ -40,7 +35,7 @@ def test_supervision_loads_every_object(folder: Path, tmp_path: Path, task: str)
         assert loaded.classes == NAMES
         assert len(loaded) == len(ids)
         for path, _, found in loaded:
-            expected = told(folder)[path.rpartition("/")[2][:16]]
+            expected = told(dataset)[path.rpartition("/")[2][:16]]
             rows = zip(found.class_id, found.xyxy, strict=True)
             boxes = sorted((NAMES[number], *map(float, box)) for number, box in rows)
             assert [row[0] for row in boxes] == [row[0] for row in expected.boxes]
@@ -56,14 +51,22 @@ def test_supervision_loads_every_object(folder: Path, tmp_path: Path, task: str)
 
 
 @pytest.mark.parametrize("task", ["detect", "segment"])
-def test_ultralytics_finds_nothing_wrong(folder: Path, tmp_path: Path, task: str) -> None:
+def test_ultralytics_finds_nothing_wrong(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: Task
+) -> None:
     """Its own check reads `data.yaml`, and its loader every image: none corrupt, none missing."""
-    checks = pytest.importorskip("ultralytics.data.utils", reason="Ultralytics is not installed")
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    checks = pytest.importorskip(
+        "ultralytics.data.utils",
+        reason="Ultralytics is not there (TORCH= of the Makefile)",
+        exc_type=ImportError,
+    )
     out = tmp_path / "out"
-    oidkit.export(folder, out, "yolo", task=task)
+    oidkit.export(dataset, out, "yolo", task=task)
     data = checks.check_det_dataset(str(out / "data.yaml"), autodownload=False)
     assert list(data["names"].values()) == NAMES
-    for split, ids in by_split(folder).items():
+    for split, ids in by_split(dataset).items():
         folder_of = "val" if split == "validation" else split
         assert data[folder_of] == str((out / "images" / split).resolve())
         for image_id in ids:
@@ -73,7 +76,7 @@ def test_ultralytics_finds_nothing_wrong(folder: Path, tmp_path: Path, task: str
                 (str(image), str(label), "", False, len(NAMES), 0, 0, False)
             )
             _, boxes, _, outlines, _, missing, found, empty, corrupt, said = verified
-            expected = told(folder)[image_id]
+            expected = told(dataset)[image_id]
             assert (missing, found, corrupt) == (0, 1, 0), said
             assert len(boxes) == len(expected.boxes)
             assert empty == (not expected.boxes)
