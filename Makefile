@@ -1,7 +1,8 @@
 # make demo   sets up, makes a small release, serves it on loopback, downloads a class from it
 # make test   sets up, checks style, types and layers, runs every test
+# make test-consumers   loads exports with the programs they are for, in an environment of their own
 #
-# Both need Python 3.11 or later, make, and a package index that pip can reach; nothing else.
+# All need Python 3.11 or later, make, and a package index that pip can reach; nothing else.
 # PYTHON=python3.12 chooses another interpreter, VENV=dir another place for the environment.
 
 PYTHON ?= python3
@@ -9,6 +10,11 @@ VENV ?= .venv
 OUT ?= build/demo
 PYTEST_ARGS ?=
 LOCK ?=
+# What the tests of oidkit.torch run on; empty leaves them out. A torchvision that is built for
+# another torch does for them: they use the part of it that is plain Python.
+TORCH ?= torch==2.13.0
+TORCHVISION ?= torchvision==0.28.0
+CONSUMERS ?= build/consumers
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -25,14 +31,17 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 MADE := $(VENV)/.made-with-$(subst /,_,$(subst :,_,$(PYTHON)))
 BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
+READERS := $(CONSUMERS)/.installed-with-$(subst /,_,$(subst :,_,$(PYTHON)))
+READ := $(CONSUMERS)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint format docs lock build clean
+.PHONY: help demo test test-consumers check lint format docs lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
+	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
 	@echo 'make check    style, types and layers alone'
 	@echo 'make format   mend what can be mended by itself'
 	@echo 'make docs     write the generated pages of docs/reference again'
@@ -46,6 +55,10 @@ demo: $(BASE)
 # pytest comes last, so that its closing line is the last of the run.
 test: check
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Warnings of other people's code are theirs.
+test-consumers: $(READERS)
+	$(READ) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/consumers
 
 check: lint
 
@@ -64,6 +77,7 @@ docs: $(BASE)
 
 lock:
 	$(COMPILE) --group dev -o requirements/dev.txt
+	$(COMPILE) --group consumers -o requirements/consumers.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/base.txt
 
 build: $(DEV)
@@ -91,4 +105,17 @@ $(BASE): requirements/base.txt pyproject.toml $(MADE)
 $(DEV): requirements/dev.txt $(BASE)
 	@echo 'Installing the locked packages of the tests into $(VENV)'
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(READERS): requirements/consumers.txt pyproject.toml
+	@echo 'Installing the locked consumers into $(CONSUMERS)'
+	@$(PYTHON) -m venv --clear $(CONSUMERS)
+	@$(READ) -m pip --disable-pip-version-check --no-input -q install --require-hashes \
+		-r requirements/consumers.txt
+	@$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps \
+		--no-build-isolation --editable .
+	@[ -z '$(TORCH)' ] || { \
+		$(READ) -m pip --disable-pip-version-check --no-input -q install '$(TORCH)' && \
+		$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps '$(TORCHVISION)'; \
+	} || echo 'PyTorch cannot be had here: the tests that need it will skip' >&2
 	@touch $@

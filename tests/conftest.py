@@ -16,3 +16,11 @@ def sample() -> Path:
     if not (folder / "openimages").is_dir():
         pytest.skip(f"the mirror of real files is not there: {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a dataset folder of three classes, of real files where they are there."""
+    from export_oracle import downloaded
+
+    return downloaded(tmp_path_factory, ROOT)

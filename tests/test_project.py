@@ -84,8 +84,8 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine() -> None:
 
 
 def test_locks_are_there() -> None:
-    """One lock is for the program, one for the tests as well."""
-    assert [lock.name for lock in LOCKS] == ["base.txt", "dev.txt"]
+    """One lock is for the program, one for the tests as well, one for what reads its exports."""
+    assert [lock.name for lock in LOCKS] == ["base.txt", "consumers.txt", "dev.txt"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -110,6 +110,10 @@ def test_what_is_run_is_what_is_tested() -> None:
         (
             "base.txt",
             PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["build"],
+        ),
+        (
+            "consumers.txt",
+            [w for w in PYPROJECT["dependency-groups"]["consumers"] if isinstance(w, str)],
         ),
         ("dev.txt", [w for w in PYPROJECT["dependency-groups"]["dev"] if isinstance(w, str)]),
     ],

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.numbering import categories_of, with_hierarchy
 from oidkit.api.pictures import Asked, check_splits, read_pictures, stems_of
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from oidkit.dataset import Dataset
     from oidkit.formats.categories import Categories
     from oidkit.formats.making import Made
-    from oidkit.formats.model import Picture, Resize, Writer
+    from oidkit.formats.model import Category, Picture, Resize, Writer
 
-__all__ = ["ORDER", "ExportOptions", "ExportSummary", "export"]
+__all__ = ["ORDER", "ExportOptions", "ExportSummary", "export", "read_folder"]
 
 ORDER = "classes.txt"
 """The file of an export that lists its categories; `--class-order` takes it again."""
@@ -69,6 +69,17 @@ class ExportOptions(TypedDict, total=False):
     supercategory: bool
     upright: bool
     workers: int | None
+
+
+class FormatOptions(ExportOptions, total=False):
+    """What an export may be told, with the flags of single formats: `oidkit.formats.registry`."""
+
+    polygons: bool
+    task: Literal["detect", "segment"]
+    shard_size: int
+    shard_megabytes: int
+    multi_label: bool
+    several: Literal["largest", "each", "skip"]
 
 
 @dataclass(slots=True)
@@ -109,7 +120,7 @@ def export(
     *,
     settings: Settings | None = None,
     on_event: Listener = ignore,
-    **options: Unpack[ExportOptions],
+    **options: Unpack[FormatOptions],
 ) -> ExportSummary:
     """Write the dataset in the folder *root* as a training format into *out*.
 
@@ -167,6 +178,25 @@ def export(
         shutil.rmtree(fresh / TURNED, ignore_errors=True)
     summary.seconds = time.monotonic() - begun
     return summary
+
+
+def read_folder(
+    root: Path, *, splits: Sequence[str] = (), **common: Any
+) -> tuple[Pictures, tuple[Category, ...]]:
+    """Read the dataset in a folder as pictures, with its categories, as `export` does.
+
+    *common* are `annotations`, `class_map` and `class_order` of `ExportOptions`.
+
+    Raises:
+        UsageError: there is no dataset, no such split, or an option makes no sense.
+        IntegrityError: an annotation file of the dataset is not what a download writes.
+
+    """
+    asked = check_splits(splits)
+    dataset, description = _opened(root)
+    categories, asked_for, every = categories_of(dataset, description, common)
+    pictures = read_pictures(dataset, Asked(asked, stems_of(asked_for, every=every)), categories)
+    return pictures, categories.listed
 
 
 @dataclass(slots=True)

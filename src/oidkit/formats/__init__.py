@@ -2,3 +2,5 @@
 
 A format is a module of its own here. `oidkit.formats.model` has the values that they share.
 """
+
+__all__ = ()

@@ -53,12 +53,44 @@ class Flag:
 
 
 FORMATS = {
+    "coco": Home("coco", "Coco", "COCO JSON: boxes, and masks as run lengths or polygons"),
+    "yolo": Home("yolo", "Yolo", "Ultralytics YOLO: text files and data.yaml"),
+    "voc": Home("voc", "Voc", "Pascal VOC: XML files, lists of images and palette PNGs"),
     "csv": Home("flat", "FlatCsv", "one flat table of boxes in pixels"),
     "openimages": Home("openimages", "OpenImages", "as datumaro, CVAT and FiftyOne import it"),
     "oidv4": Home("oidv4", "Oidv4", "folders and Label/<id>.txt as the OIDv4 toolkit writes them"),
+    "webdataset": Home("webdataset", "WebDataset", "tar shards of images, JSON and masks"),
+    "parquet": Home(
+        "parquet",
+        "Parquet",
+        "Parquet files and a card, for Hugging Face's datasets",
+        needs=("pyarrow",),
+        extra="parquet",
+    ),
+    "imagefolder": Home("imagefolder", "ImageFolder", "folders for classification"),
 }
 
-FLAGS: dict[str, Flag] = {}
+FLAGS: dict[str, Flag] = {
+    "polygons": Flag(("coco",), bool, "masks as polygons (default: run lengths)"),
+    "task": Flag(
+        ("yolo",),
+        str,
+        "boxes, or outlines of masks (default: detect)",
+        choices=("detect", "segment"),
+    ),
+    "shard_size": Flag(("webdataset",), int, "samples in each shard (default: 1000)", "N"),
+    "shard_megabytes": Flag(("parquet",), int, "size of each file, about (default: 500)", "N"),
+    "multi_label": Flag(
+        ("imagefolder",), bool, "one folder a split, and all labels of each image in a list"
+    ),
+    "several": Flag(
+        ("imagefolder",),
+        str,
+        "an image of several classes goes to the one that covers the most of it, to each, or to "
+        "none (default: largest)",
+        choices=("largest", "each", "skip"),
+    ),
+}
 
 
 def format_named(name: str, options: Mapping[str, object]) -> Format:

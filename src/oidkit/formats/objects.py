@@ -1,0 +1,68 @@
+"""Objects of a picture as plain values, for formats that keep all that is known of them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from oidkit.formats.masks import pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from oidkit.formats.model import Frame, Picture, Thing
+
+__all__ = ["Shape", "box_of", "mask_png", "plain_flags", "shape_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where an object lies on the written picture.
+
+    `box` is (xmin, ymin, xmax, ymax) in its pixels; an object that is a mask alone has the box of
+    the mask's pixels, half-open, or None where no pixel is set. `mask` is a PNG of one bit with
+    the size of the written picture, or None. `area` is in pixels: of the mask, else of the box.
+    """
+
+    box: tuple[float, float, float, float] | None
+    area: float
+    mask: bytes | None
+
+
+def shape_of(picture: Picture, thing: Thing, frame: Frame) -> Shape:
+    """Work out where an object lies."""
+    box = None if thing.box is None else frame.box(picture, thing.box)
+    if thing.mask is None:
+        return Shape(box, _area(box), None)
+    mask = pixels(thing.mask, picture, frame)
+    return Shape(box_of(mask) if box is None else box, float(mask.sum()), mask_png(mask))
+
+
+def _area(box: tuple[float, float, float, float] | None) -> float:
+    return 0.0 if box is None else (box[2] - box[0]) * (box[3] - box[1])
+
+
+def plain_flags(thing: Thing) -> Mapping[str, int]:
+    """Give the flags of an object by name: 1, 0, or -1 for unknown."""
+    return asdict(thing.flags)
+
+
+def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
+    """Give the box around the set pixels, half-open, or None where there is none."""
+    across, down = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not across.size:
+        return None
+    return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
+
+
+def mask_png(mask: NDArray[np.bool_]) -> bytes:
+    """Give a mask as a PNG of one bit."""
+    out = io.BytesIO()
+    Image.fromarray(mask).save(out, "png", compress_level=6)
+    return out.getvalue()
