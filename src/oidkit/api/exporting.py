@@ -80,8 +80,6 @@ class FormatOptions(ExportOptions, total=False):
     shard_megabytes: int
     multi_label: bool
     several: Literal["largest", "each", "skip"]
-    polygons: bool
-    task: Literal["detect", "segment"]
 
 
 @dataclass(slots=True)
