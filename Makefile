@@ -109,7 +109,7 @@ $(DEV): requirements/dev.txt $(BASE)
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(READERS): requirements/consumers.txt pyproject.toml
+$(READERS): requirements/consumers.txt
 	@echo 'Installing the locked consumers into $(CONSUMERS)'
 	@$(PYTHON) -m venv --clear $(CONSUMERS)
 	@$(READ) -m pip --disable-pip-version-check --no-input -q install --require-hashes \

@@ -99,11 +99,14 @@ def class_folder(name: str, mid: str) -> str:
 
 
 def tree_of(root: Path) -> Tree:
-    """Read every file of a dataset folder but its own records."""
+    """Read every file of a dataset folder but its own records.
+
+    Nor is the page read that is made of `attribution.csv`; it has tests of its own.
+    """
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.relative_to(root).parts[0] != ".oid"
+        if path.is_file() and path.relative_to(root).parts[0] not in (".oid", "ATTRIBUTION.md")
     }
 
 
@@ -340,6 +343,8 @@ def expected(
             kept = sorted(sheet.having("ImageID", images), key=lambda row: row[0])
             tree[f"csv/images_{split}.csv"] = printed(sheet.columns, kept)
             attribution += [[row[sheet.column(name)] for name in ATTRIBUTION] for row in kept]
+            unlisted = images - {row[sheet.column("ImageID")] for row in kept}
+            attribution += [[each] + [""] * (len(ATTRIBUTION) - 1) for each in unlisted]
     if asked.metadata:
         attribution.sort(key=lambda row: row[0])
         tree["attribution.csv"] = printed(ATTRIBUTION, attribution)

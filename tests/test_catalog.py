@@ -30,6 +30,7 @@ def everything() -> list[File]:
         found += [catalog.relationships_file(release), catalog.triplets_file(release)]
         for split in catalog.SPLITS:
             found += [catalog.image_list(release, split)]
+            found += [catalog.whole_image_list(release, split)]
             found += [catalog.boxable_image_labels(release, split)]
             found += catalog.mask_zips(split)
             for label in catalog.labels_of(release):
@@ -106,6 +107,18 @@ def test_the_image_lists_hold_as_many_rows_as_the_bucket_has_images() -> None:
     for split in catalog.SPLITS:
         assert catalog.image_list("v7", split).rows == catalog.SPLIT_IMAGES[split]
         assert catalog.tables("v7", "masks", split)[0].rows == catalog.SPLIT_MASKS[split]
+
+
+def test_only_train_has_images_beyond_the_bucket() -> None:
+    """Each release names its own whole list for train, with the bytes that the bucket states."""
+    keys = {release: catalog.whole_image_list(release, "train") for release in catalog.RELEASES}
+    sizes = {release: file.size for release, file in keys.items() if file is not None}
+    assert sizes == dict.fromkeys(("v4", "v5"), 3_348_497_077) | dict.fromkeys(
+        ("v6", "v7"), 2_684_720_962
+    )
+    for release in catalog.RELEASES:
+        assert catalog.whole_image_list(release, "validation") is None
+        assert catalog.whole_image_list(release, "test") is None
 
 
 def test_labels_came_with_the_releases() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -85,6 +85,8 @@ def test_what_is_combined_chooses_what_the_sets_come_to(
         assert images(found) == want
 
 
+hard: dict[str, Any] = {"labels": ("points",), "negatives": True}
+negatives = Selection(("Handgun",), **hard)
 handgun, person, both = Selection(("Handgun",)), Selection(("Person",)), ("Handgun", "Person")
 
 
@@ -120,6 +122,9 @@ def test_the_plain_cases_are_not_refused() -> None:
         (lambda: Selection(("Dog",), limit=3) - handgun, "they differ in limit"),
         (lambda: handgun - Selection(("Dog",), min_area=0.1), "only images with any"),
         (lambda: handgun - Selection(("Dog",), splits=("train",)), "lacks a split"),
+        (lambda: negatives & Selection(("Dog",), **hard), "a negative of another"),
+        (lambda: negatives - Selection(("Dog",), **hard), "do not show its classes"),
+        (lambda: negatives - Selection(("Dog",), labels=("points",)), "differ in negatives"),
         (
             lambda: Selection(("Dog",), splits=("train",)) & Selection(("Dog",), splits=("test",)),
             "no split in common",

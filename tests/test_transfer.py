@@ -135,6 +135,23 @@ def test_what_is_gone_costs_one_request(status: int, fetcher: Fetcher) -> None:
     fetcher.all_but_first()
 
 
+def test_a_source_that_says_what_is_gone_has_not_stopped_answering(
+    sound_server: MirrorServer, tmp_path: Path
+) -> None:
+    """Failures between answers of 404, however many, are each recorded, and the run goes on."""
+    images = [f"train/{number:016x}" for number in range(120)]
+    (tmp_path / "ids.txt").write_text("".join(f"{each}\n" for each in images))
+
+    def hook(request: RequestInfo) -> Fault:
+        odd = int(request.path[-20:-4], 16) % 2
+        return Fault.answer(500, retry_after="3600") if odd else Fault.answer(404)
+
+    sound_server.hook = hook
+    settings = Settings(sound_server.url, tmp_path / "cache", workers=1)
+    summary = fetch(tmp_path / "ids.txt", tmp_path / "images", settings=settings)
+    assert (summary.images.failed, summary.images.missing) == (60, 60)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 451, 501])
 def test_a_refusal_is_not_tried_again(status: int, fetcher: Fetcher) -> None:
     """No retry mends a refusal: one request, exit 4."""

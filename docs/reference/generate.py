@@ -30,6 +30,7 @@ CALLS = (
     "plan",
     "fetch",
     "verify",
+    "stats",
     "split",
     "classes",
     "class_tree",
@@ -264,6 +265,8 @@ def _release(release: catalog.Release) -> Iterator[tuple[str, str, str, str]]:
             yield what, *_cells(file)
     for split in catalog.SPLITS:
         yield f"images, {split}", *_cells(catalog.image_list(release, split))
+    if (whole := catalog.whole_image_list(release, "train")) is not None:
+        yield "images, train, with those in no bucket", *_cells(whole)
     for label in catalog.labels_of(release):
         for split in catalog.SPLITS:
             for file in catalog.tables(release, label, split):

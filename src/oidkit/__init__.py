@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Report,
         Settings,
         SplitResult,
+        Statistics,
         Summary,
         class_tree,
         classes,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         index_info,
         plan,
         split,
+        stats,
         verify,
     )
     from oidkit.demonstration import demo
@@ -56,6 +58,7 @@ __all__ = [
     "Selection",
     "Settings",
     "SplitResult",
+    "Statistics",
     "Summary",
     "class_tree",
     "classes",
@@ -67,6 +70,7 @@ __all__ = [
     "index_info",
     "plan",
     "split",
+    "stats",
     "verify",
 ]
 

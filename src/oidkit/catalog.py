@@ -61,6 +61,7 @@ __all__ = [
     "shard_of",
     "tables",
     "triplets_file",
+    "whole_image_list",
 ]
 
 Release = Literal["v4", "v5", "v6", "v7"]
@@ -302,6 +303,18 @@ def image_list(release: Release, split: Split) -> File:
     _check_split(split)
     name = "train-images-boxable" if split == "train" else f"{split}-images"
     return published(f"openimages/2018_04/{split}/{name}-with-rotation.csv")
+
+
+def whole_image_list(release: Release, split: Split) -> File | None:
+    """Name the list that also has the split's images outside the bucket; None where there are none.
+
+    Validation and test are all in the bucket. For train, V6 and V7 list the images that have image
+    labels; V4 and V5 list all images of all splits in one file, whose column Subset tells them.
+    """
+    _check_split(split)
+    old = RELEASES[_at(release)] in _OLD
+    name = "2018_04/image_ids_and_" if old else "v6/oidv6-train-images-with-labels-with-"
+    return published(f"openimages/{name}rotation.csv") if split == "train" else None
 
 
 def class_file(release: Release) -> File:

@@ -4,6 +4,7 @@
 
     downloader_IDs_for_<mid>_<split>.txt
     csv/  images/<split>/  masks/<split>/  attribution.csv
+    ATTRIBUTION.md
     .oid/dataset.json    the release, and every selection that went into the folder
     .oid/recipe.toml     the same for `oid download --recipe`
     .oid/manifest.csv    one row for each file that was asked for
@@ -13,6 +14,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import re
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from oidkit.disk import (
+    TEMPORARY,
     Record,
     check_writable,
     digest,
@@ -59,7 +62,7 @@ __all__ = [
 
 FORMAT = 1
 _HEADER = 1 << 16
-_OURS = {".oid", "images", "masks", "csv", "attribution.csv"}
+_OURS = {".oid", "images", "masks", "csv", "attribution.csv", "ATTRIBUTION.md"}
 _IDS = "downloader_IDs_for_"
 _SPLIT_ROWS = re.compile(r"[a-z0-9_]+_annotations\.csv")
 
@@ -71,6 +74,13 @@ class Description:
     release: str
     source: str
     selections: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_upright(self) -> bool | None:
+        """Whether images and annotations are turned upright; None where nothing is in there."""
+        if not self.selections:
+            return None
+        return any(each.get("upright") is True for each in self.selections)
 
     def with_selection(self, selection: Mapping[str, Any], *, source: str) -> Description:
         """Add a selection, once."""
@@ -108,18 +118,30 @@ class Dataset:
         record = Record(path, "annotations", "", "ok", len(data), fingerprint(data))
         self.manifest.add(record)
 
-    def write_lines(self, path: str, pieces: Iterable[bytes]) -> None:
-        """Write a file that may be larger than memory, piece by piece."""
+    def write_lines(self, path: str, lines: Iterable[bytes]) -> None:
+        """Write such a file, that may be larger than memory, unless it stands there already."""
         target = self.root / path
+        fresh = target.with_name(f"{TEMPORARY}{path.rpartition('/')[2]}")
+        size, check = 0, hashlib.md5(usedforsecurity=False)
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for line in lines:
+                size += len(line)
+                check.update(line)
+                yield line
+
         try:
             self.make(path.rpartition("/")[0])
-            write_atomically(target, pieces)
-            record = Record(path, "annotations", "", "ok", target.stat().st_size, digest(target))
+            write_atomically(fresh, counted())
+            made = f"md5:{check.hexdigest()}"
+            same = target.is_file() and not target.is_symlink() and digest(target) == made
+            fresh.unlink() if same else fresh.replace(target)
         except DiskError:
             raise
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
-        self.manifest.add(record)
+        self.manifest.add(Record(path, "annotations", "", "ok", size, made))
 
     def read(self, path: str) -> bytes | None:
         """Give a file of the dataset, or None; a link to elsewhere is no file of it."""
@@ -152,12 +174,19 @@ class Dataset:
                 error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
             ) from error
 
-    def images_there(self, folder: str, *, key: Callable[[str], str | None]) -> NDArray[np.uint64]:
+    def images_there(
+        self,
+        folder: str,
+        *,
+        key: Callable[[str], str | None],
+        fits: Callable[[str, bytes], bool] | None = None,
+    ) -> NDArray[np.uint64]:
         """Give the images that stand in a folder whole.
 
         A file counts when its size is the one in the manifest. One that the manifest does not
         know, as a killed run or another tool may have left it, counts when it is a whole JPEG,
         and is then added; *key* gives the key of an image, or None for one that nobody asked for.
+        *fits* may refuse such a file by its ImageID and bytes.
         """
         known = self.manifest.sizes(folder)
         found = []
@@ -170,7 +199,7 @@ class Dataset:
                 if source is None:
                     continue
                 data = (self.root / folder / name).read_bytes()
-                if jpeg_fault(data) is not None:
+                if jpeg_fault(data) is not None or not (fits is None or fits(image_id, data)):
                     continue
                 place = f"{folder}/{name}".lstrip("/")
                 width, height = jpeg_size(data)
@@ -252,11 +281,14 @@ def describe(root: Path) -> Description | None:
         ) from error
 
 
-def check_target(root: Path, *, release: str) -> None:
+def check_target(root: Path, *, release: str, upright: bool | None = None) -> None:
     """Refuse an output folder that is no folder, or that holds something else.
 
+    A dataset is *upright* or not; None does not ask.
+
     Raises:
-        UsageError: a file, another release's dataset, or files that are not a dataset of ours.
+        UsageError: a file, another release's dataset, one whose images are turned where these
+            shall not be or the reverse, or files that are not a dataset of ours.
 
     """
     if not root.exists():
@@ -269,6 +301,13 @@ def check_target(root: Path, *, release: str) -> None:
             f"{root} holds a dataset of release {description.release}, not {release}",
             remedy=f"choose another --out, or --release {description.release}",
         )
+    held = description.is_upright if description else None
+    if upright is not None and held == (not upright):
+        what, flag = ("turned upright", "give") if held else ("as published", "leave out")
+        raise UsageError(
+            f"{root} holds images and annotations {what}, not as asked for",
+            remedy=f"choose another --out, or {flag} --upright",
+        )
     if description is None and (other := _foreign(root)) is not None:
         raise UsageError(
             f"{root} is not empty and belongs to something else (it holds {other})",
@@ -278,7 +317,11 @@ def check_target(root: Path, *, release: str) -> None:
 
 @contextlib.contextmanager
 def open_dataset(
-    root: Path, *, release: str | None, on_event: Listener = ignore
+    root: Path,
+    *,
+    release: str | None,
+    upright: bool | None = None,
+    on_event: Listener = ignore,
 ) -> Iterator[Dataset]:
     """Hold a dataset folder for writing; it is made if it is not there.
 
@@ -291,7 +334,7 @@ def open_dataset(
 
     """
     if release is not None:
-        check_target(root, release=release)
+        check_target(root, release=release, upright=upright)
     elif root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file, not a folder", remedy="choose another folder")
     check_writable(root)
@@ -302,7 +345,7 @@ def open_dataset(
     with locked(root / ".oid" / "lock", waiting=lambda: on_event(busy)):
         if release is not None:
             # The run that held the lock may have begun a dataset of another release here.
-            check_target(root, release=release)
+            check_target(root, release=release, upright=upright)
         try:
             listing(root), listing(root / ".oid"), listing(root / "csv")
             dataset = Dataset(root, Manifest(root / ".oid"))

@@ -9,7 +9,8 @@
     │   └── NotAMirrorError
     ├── MissingObjectError       3   the source does not have the object (404, 410)
     ├── SourceError              4   something failed that a rerun may mend
-    │   └── ChangedError
+    │   ├── ChangedError
+    │   └── RefusedError
     ├── DiskError                5   full, read-only, no permission
     ├── IntegrityError           6   content that is not what it should be
     │   └── MalformedError
@@ -39,6 +40,7 @@ __all__ = [
     "MissingObjectError",
     "NotAMirrorError",
     "OidError",
+    "RefusedError",
     "SourceError",
     "UnknownClassError",
     "UsageError",
@@ -123,6 +125,10 @@ class ChangedError(SourceError):
             f"{name} changed on the source while it was read",
             remedy="run the same command again",
         )
+
+
+class RefusedError(SourceError):
+    """The source refuses the object (403), which some also do for one that they do not have."""
 
 
 class DiskError(OidError, OSError):

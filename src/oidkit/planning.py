@@ -78,6 +78,18 @@ class ImagePlan:
         """The number of images that need no request."""
         return self.asked - self.to_fetch
 
+    @property
+    def to_ask(self) -> NDArray[np.uint64]:
+        """The images of which no file is there, sorted."""
+        return np.setdiff1d(self.ids, self.ids[self.there])
+
+    def only(self, ids: NDArray[np.uint64]) -> ImagePlan:
+        """Leave out the files of all other images."""
+        rows = np.isin(self.ids, ids)
+        return ImagePlan(
+            self.split, self.folders, self.ids[rows], self.folder[rows], self.there[rows]
+        )
+
     def tasks(self) -> Iterator[ImageTask]:
         """Give every image that lacks a file, in the order of ids."""
         _, starts, counts = np.unique(self.ids, return_index=True, return_counts=True)
@@ -123,6 +135,8 @@ class Plan:
     rows: Mapping[str, int]
     bytes_to_receive: int
     disk_needed: int
+    from_originals: int = 0
+    """Images to fetch that the bucket's list lacks; they come from where they were published."""
 
     def as_dict(self) -> dict[str, object]:
         """Give the plan as plain values, as ``--dry-run --json`` prints it."""
@@ -131,6 +145,7 @@ class Plan:
                 "asked": sum(plan.asked for plan in self.images),
                 "present": sum(plan.present for plan in self.images),
                 "to_fetch": sum(plan.to_fetch for plan in self.images),
+                **({"from_originals": self.from_originals} if self.from_originals else {}),
             },
             "masks": {
                 "asked": sum(plan.asked for plan in self.masks),

@@ -60,6 +60,8 @@ class Selection:
     ``train/<id>`` or ``<id>``; of other splits than `splits` they are left out. No limit counts
     them, but `total` does, as those of one more class. Without any class, `annotations` are "all".
 
+    With `original`, images that the bucket lacks are fetched from where they were published.
+
     Selections of the same images are combined by ``|`` (either), ``&`` (both) and ``-`` (the first
     and not the second), as far as one selection can say it. That is about images: the annotations
     are then those of all classes of the result, on all of them.
@@ -79,6 +81,9 @@ class Selection:
 
     `exclude` drops the images that have one of these classes in any of the `labels`, whatever is
     kept of them. With `subclasses` each class, of these too, stands for itself and all kinds of it.
+
+    With `upright` images, masks and annotations are turned by the `Rotation` of the image list; a
+    folder is so altogether or not at all.
 
     Raises:
         UsageError: one of the values is not among those there are.
@@ -109,6 +114,8 @@ class Selection:
     min_confidence: float = 0.0
     negatives: bool = False
     captions: bool = False
+    original: bool = False
+    upright: bool = False
 
     def __post_init__(self) -> None:
         """Check every value against those there are."""
@@ -220,6 +227,8 @@ class Selection:
             return replace(self, splits=splits, exclude=exclude)
         if not (self._needs_all and other._needs_all):
             raise _unsound("&", "one of them takes any of several classes")
+        if self.negatives:
+            raise _unsound("&", "one image may show a class and be a negative of another")
         classes = _together(self.classes, other.classes)
         return replace(self, splits=splits, classes=classes, match="all", exclude=exclude)
 
@@ -232,14 +241,18 @@ class Selection:
         """
         if not isinstance(other, Selection):
             return NotImplemented
+        free = "splits classes match exclude image_ids annotations layout images metadata original "
+        _alike(self, other, "-", but=free + "min_area " + " ".join(_FLAGS))
         free = "splits classes match exclude image_ids annotations layout images metadata min_area "
-        _alike(self, other, "-", but=free + " ".join(_FLAGS))
+        _alike(self, other, "-", but=free + "upright " + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
             raise _unsound("-", "what a limit picks depends on all that it may pick from")
         if other.narrows or other.exclude or other.image_ids or not other._takes_any:
             raise _unsound("-", "only images with any of some classes can be taken away")
+        if other.negatives:
+            raise _unsound("-", "the second takes images that do not show its classes as well")
         return replace(self, exclude=_together(self.exclude, other.classes))
 
     @property
@@ -369,6 +382,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "negatives": (bool,),
     "captions": (bool,),
     "min_confidence": (int, float),
+    "original": (bool,),
+    "upright": (bool,),
     "min_area": (int, float),
 }
 

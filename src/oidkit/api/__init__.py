@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from oidkit.api.counting import Statistics, stats
     from oidkit.api.downloading import download, plan
     from oidkit.api.exporting import ExportOptions, ExportSummary, export
     from oidkit.api.fetchlist import fetch
@@ -29,6 +30,7 @@ __all__ = [
     "Report",
     "Settings",
     "SplitResult",
+    "Statistics",
     "Summary",
     "class_tree",
     "classes",
@@ -39,6 +41,7 @@ __all__ = [
     "index_info",
     "plan",
     "split",
+    "stats",
     "verify",
 ]
 
@@ -51,6 +54,7 @@ _PLACES = {
     "Report": "verifying",
     "Settings": "settings",
     "SplitResult": "splitting",
+    "Statistics": "counting",
     "Summary": "summary",
     "class_tree": "listing",
     "classes": "listing",
@@ -61,6 +65,7 @@ _PLACES = {
     "index_info": "index",
     "plan": "downloading",
     "split": "splitting",
+    "stats": "counting",
     "verify": "verifying",
 }
 

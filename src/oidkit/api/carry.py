@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
-from oidkit.disk import Record, digest
+from oidkit.disk import Record, digest, fingerprint
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
@@ -21,11 +21,14 @@ from oidkit.zipmember import check_readable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from oidkit.api.outside import Origins
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
+    from oidkit.api.turning import Turning
     from oidkit.dataset import Dataset
     from oidkit.planning import ImagePlan, MaskPlan
     from oidkit.tables import MaskIndex
+    from oidkit.transfer import Turn
     from oidkit.zipindex import Member
 
 __all__ = ["carry_images", "carry_masks", "masks_by_zip", "zips_of"]
@@ -34,21 +37,39 @@ _LINKS_AT_ONCE = 10_000
 
 
 def carry_images(
-    session: Session, dataset: Dataset, plans: Sequence[ImagePlan], *, summary: Summary
+    session: Session,
+    dataset: Dataset,
+    plans: Sequence[ImagePlan],
+    *,
+    summary: Summary,
+    origins: Origins | None = None,
+    turning: Turning | None = None,
 ) -> None:
-    """Fetch every image that is in no place yet, then link those that lack one of theirs."""
+    """Fetch every image that is in no place yet, then link those that lack one of theirs.
+
+    With *origins*, those that the bucket lacks then come from where they were published.
+    """
     for plan in plans:
         summary.images.asked += plan.asked
         summary.images.present += plan.present
-    todo = sum(plan.to_fetch for plan in plans)
+    elsewhere = origins.settle(plans) if origins else 0
+    todo = sum(plan.to_fetch for plan in plans) - elsewhere
     for plan in plans:
         for folder in plan.folders:
             dataset.make(folder)
     session.on_event(PhaseStarted("images", todo, image_bytes(todo)))
     record = _Counting(dataset, summary)
-    session.run(record=record).carry_out(_image_jobs(dataset, plans))
+    turn = turning.jpeg if turning else None
+    if origins is not None:
+        origins.turn = turn
+        jobs: Iterator[ImageJob] = origins.bucket_jobs(dataset, plans)
+    else:
+        jobs = _image_jobs(dataset, plans, turn)
+    session.run(record=record).carry_out(jobs)
     session.run(record=dataset.manifest.add, most=1).carry_out(_link_jobs(dataset, plans))
     session.on_event(PhaseEnded("images"))
+    if origins is not None:
+        origins.bring(dataset, plans, record=record)
 
 
 class _Counting:
@@ -57,18 +78,17 @@ class _Counting:
     The records of one image come together, one for each place where it stands.
     """
 
-    def __init__(self, dataset: Dataset, summary: Summary) -> None:
-        self._dataset, self._summary = dataset, summary
+    def __init__(self, dataset: Dataset, summary: Summary, turning: Turning | None = None) -> None:
+        self._dataset, self._summary, self.turning = dataset, summary, turning
         self._last = ""
 
     def __call__(self, record: Record) -> None:
         self._dataset.manifest.add(record)
         if record.kind == "mask":
             self._summary.count(record, name=record.path.removeprefix("masks/"))
-        elif record.key != self._last:
-            self._last = record.key
-            path = PurePosixPath(record.key)
-            self._summary.count(record, name=f"{path.parent.name}/{path.stem}")
+        elif (name := _image_name(record)) != self._last:
+            self._last = name
+            self._summary.count(record, name=name)
 
     def adopts(self, path: str, key: str, member: Member) -> bool:
         """Take a mask that stands there whole, though no record says so: its run was killed."""
@@ -76,19 +96,36 @@ class _Counting:
             png = (self._dataset.root / path).read_bytes()
         except OSError:
             return False
-        if len(png) != member.usize or zlib.crc32(png) != member.crc32:
+        if self.turning is not None and self.turning.by(path):
+            if not self.turning.fits_mask(path, png, member):
+                return False
+            check = fingerprint(png)
+        elif len(png) != member.usize or zlib.crc32(png) != member.crc32:
             return False
-        self._dataset.manifest.add(mask_record(path, key, png, crc32=member.crc32))
+        else:
+            check = f"crc32:{member.crc32:08x}"
+        self._dataset.manifest.add(mask_record(path, key, png, check=check))
         self._summary.masks.present += 1
         return True
 
 
-def _image_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[ImageJob]:
+def _image_name(record: Record) -> str:
+    """Name an image by its split and id; the address of one from elsewhere says neither."""
+    if "://" in record.key:
+        _, split, *_ = PurePosixPath(record.path).parts
+        return f"{split}/{PurePosixPath(record.path).stem}"
+    path = PurePosixPath(record.key)
+    return f"{path.parent.name}/{path.stem}"
+
+
+def _image_jobs(
+    dataset: Dataset, plans: Sequence[ImagePlan], turn: Turn | None
+) -> Iterator[ImageJob]:
     for plan in plans:
         for task in plan.tasks():
             if not task.present:
                 key = catalog.image_key(plan.split, task.image_id)
-                yield ImageJob(dataset.root, key, task.absent)
+                yield ImageJob(dataset.root, key, task.absent, turn=turn)
 
 
 def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob]:
@@ -134,6 +171,7 @@ def carry_masks(
     *,
     summary: Summary,
     indexes: Mapping[str, MaskIndex | OidError] | None = None,
+    turning: Turning | None = None,
 ) -> None:
     """Take the masks that are not there out of their zips, by byte range.
 
@@ -148,7 +186,7 @@ def carry_masks(
         return
     if indexes is None:
         indexes = session.mask_indexes(masks_by_zip(todo))
-    record = _Counting(dataset, summary)
+    record = _Counting(dataset, summary, turning)
     for attempt in range(2):
         changed: set[str] = set()
         _carry_zips(session, dataset, (todo, indexes), record=record, changed=changed)
@@ -203,7 +241,8 @@ def _carry_zips(
             else:
                 members, gone = _members(index, (split, names), record=record)
                 lost.extend(gone)
-                yield from _mask_jobs(dataset, index, members, changed=changed)
+                turn = record.turning.mask if record.turning else None
+                yield from _mask_jobs(dataset, index, members, changed=changed, turn=turn)
 
     session.run(record=record).carry_out(jobs())
     for row in lost:
@@ -240,14 +279,19 @@ def _members(
 
 
 def _mask_jobs(
-    dataset: Dataset, index: MaskIndex, members: list[tuple[Member, str]], *, changed: set[str]
+    dataset: Dataset,
+    index: MaskIndex,
+    members: list[tuple[Member, str]],
+    *,
+    changed: set[str],
+    turn: Callable[[str, bytes], bytes] | None,
 ) -> Iterator[MaskJob]:
     for span in spans([member for member, _ in members]):
         if index.key in changed:
             return
         place = ZipSpan(index.key, index.etag, index.total, span.start, span.stop)
         chosen = [members[at] for at in span.members]
-        yield MaskJob(dataset.root, place, chosen, changed=changed)
+        yield MaskJob(dataset.root, place, chosen, changed=changed, turn=turn)
 
 
 def _path(split: str, name: str) -> str:

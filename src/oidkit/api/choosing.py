@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
+from oidkit.api.outside import ImageLists
 from oidkit.choice import LISTED, Choice, choose, negative, union
-from oidkit.errors import UsageError
+from oidkit.errors import MalformedError, UsageError
 from oidkit.schema import IMAGES, files_of
 from oidkit.tables import image_ids, joined, only_images
 
@@ -42,6 +43,7 @@ class Choosing:
     _mids: Mapping[str, Collection[str]]
     """A class asked for, or excluded, by MID -> the MIDs that it stands for."""
     _tables: dict[str, Table] = field(default_factory=dict)
+    _lists: ImageLists | None = None
 
     @classmethod
     def of(cls, session: Session, wanted: Selection) -> Choosing:
@@ -79,9 +81,18 @@ class Choosing:
             for label in dict.fromkeys((*self.wanted.labels, *self._telling))
             for pair in self._files(label, split)
         ]
-        if self.wanted.metadata or any("/" not in each for each in self.wanted.image_ids):
+        originals = self.wanted.original and self.wanted.images
+        if (
+            self.wanted.metadata
+            or originals
+            or self.wanted.upright
+            or any("/" not in each for each in self.wanted.image_ids)
+        ):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
         self._tables = self.session.tables(needed)
+        for split in self.wanted.splits:
+            for label in self.wanted.labels:
+                self._check_alike(label, split)
 
     def choose(self, split: Split) -> Choice:
         """Choose the images of a split: each has a row that shows a class, of some chosen label."""
@@ -169,9 +180,14 @@ class Choosing:
         return self._files(label, split)[0][1]
 
     def image_rows(self, split: Split, images: NDArray[np.uint64]) -> Rows:
-        """Give the rows that the image list has of some images."""
-        release = self.session.settings.release_name
-        return self._tables[catalog.image_list(release, split).key].rows_by_image(images)
+        """Give the rows that the image lists have of some images."""
+        return self.lists.rows(split, images)
+
+    @property
+    def lists(self) -> ImageLists:
+        """The lists of images, that of the bucket and the whole one."""
+        self._lists = self._lists or ImageLists(self.session, dict(self._tables))
+        return self._lists
 
     @property
     def _telling(self) -> tuple[Label, ...]:
@@ -186,6 +202,17 @@ class Choosing:
     def _tables_of(self, label: Label, split: Split) -> Iterator[tuple[Table, Schema]]:
         for file, schema in self._files(label, split):
             yield self._tables[file.key], schema
+
+    def _check_alike(self, label: Label, split: Split) -> None:
+        """Refuse files whose rows are to stand in one file and do not fit together."""
+        (first, _), *others = self._tables_of(label, split)
+        for other, _ in others:
+            if other.columns != first.columns:
+                raise MalformedError(
+                    f"{other.name} has other columns than {first.name}: "
+                    f"{', '.join(other.columns)[:200]}",
+                    remedy="check that --source is a whole mirror of this release",
+                )
 
     @property
     def takes_all(self) -> bool:

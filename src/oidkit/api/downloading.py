@@ -12,6 +12,7 @@ from oidkit.api.choosing import Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
+from oidkit.api.turning import Turning
 from oidkit.api.work import Work
 from oidkit.api.writing import Writing
 from oidkit.dataset import (
@@ -66,11 +67,12 @@ def download(
     with Session(_settings(settings, recipe), on_event) as session:
         release = session.settings.release_name
         wanted = [_checked(each, release) for each in recipe.selections]
-        check_target(root, release=release)
+        upright = _upright(recipe)
+        check_target(root, release=release, upright=upright)
         check_place(root)
         works = [Work(Choosing.of(session, each)) for each in wanted]
         summary = Summary(out=str(root))
-        with open_dataset(root, release=release, on_event=on_event) as dataset:
+        with open_dataset(root, release=release, upright=upright, on_event=on_event) as dataset:
             for work in works:
                 work.carry_out(dataset, summary)
                 # The next selection finds there what this one has brought.
@@ -102,7 +104,7 @@ def plan(
     with Session(_settings(settings, recipe), on_event) as session:
         release = session.settings.release_name
         wanted = [_checked(each, release) for each in recipe.selections]
-        check_target(root, release=release)
+        check_target(root, release=release, upright=_upright(recipe))
         works = [Work(Choosing.of(session, each)) for each in wanted]
         for work in works:
             work.choosing.prepare()
@@ -115,7 +117,7 @@ def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
     choosing = Choosing.of(session, _checked(selection, session.settings.release_name))
     choosing.prepare()
     choices = {split: choosing.choose(split) for split in choosing.wanted.splits}
-    Writing(dataset, choosing, choices).write()
+    Writing(dataset, choosing, choices, Turning.of(choosing, choices)).write()
 
 
 def _recipe(asked: Selection | Recipe | str | Sequence[str]) -> Recipe:
@@ -124,6 +126,22 @@ def _recipe(asked: Selection | Recipe | str | Sequence[str]) -> Recipe:
     if isinstance(asked, Selection):
         return Recipe((asked,))
     return Recipe((Selection((asked,) if isinstance(asked, str) else tuple(asked)),))
+
+
+def _upright(recipe: Recipe) -> bool:
+    """Tell whether all selections of a recipe are upright.
+
+    Raises:
+        UsageError: some are, and some are not.
+
+    """
+    found = {each.upright for each in recipe.selections}
+    if len(found) > 1:
+        raise UsageError(
+            "some selections of the recipe are upright and others are not",
+            remedy="write upright = true into all of them, or into none",
+        )
+    return found == {True}
 
 
 def _settings(given: Settings | None, recipe: Recipe) -> Settings:
@@ -155,6 +173,7 @@ def _summed(plans: Sequence[Plan]) -> Plan:
         rows,
         bytes_to_receive=sum(each.bytes_to_receive for each in plans),
         disk_needed=sum(each.disk_needed for each in plans),
+        from_originals=sum(each.from_originals for each in plans),
     )
 
 

@@ -69,6 +69,8 @@ class ExportOptions(TypedDict, total=False):
 class FormatOptions(ExportOptions, total=False):
     """What an export may be told, with the flags of single formats: `oidkit.formats.registry`."""
 
+    polygons: bool
+    task: Literal["detect", "segment"]
     shard_size: int
     shard_megabytes: int
     multi_label: bool

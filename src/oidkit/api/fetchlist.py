@@ -14,6 +14,7 @@ from oidkit.api.carry import carry_images
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
+from oidkit.api.turning import Turning
 from oidkit.dataset import Dataset, open_dataset
 from oidkit.errors import UsageError
 from oidkit.events import Listener, ignore
@@ -67,7 +68,7 @@ def _planned(dataset: Dataset, split: str, ids: NDArray[np.uint64]) -> ImagePlan
         # One folder holds every split, and may hold images of other lists.
         return catalog.image_key(split, image_id) if int(image_id, 16) in listed else None
 
-    there = dataset.images_there("", key=key)
+    there = dataset.images_there("", key=key, fits=Turning().fits)
     return plan_images(split, {"": ids}, there=lambda _: there)
 
 

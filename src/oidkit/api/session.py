@@ -15,6 +15,7 @@ from oidkit.errors import (
     MissingObjectError,
     NotAMirrorError,
     OidError,
+    RefusedError,
     SourceError,
     UnknownClassError,
     UsageError,
@@ -52,6 +53,7 @@ class Session:
     on_event: Listener = ignore
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _files: dict[str, bytes | None] = field(default_factory=dict)
+    _every: ClassList | None = None
 
     def __enter__(self) -> Self:
         self.settings.checked()
@@ -225,13 +227,12 @@ class Session:
                     remedy="ask for them: --labels image-labels",
                 ) from None
             return found
-        if beyond and boxable.needs_aliases(name):
-            # Another release's name for this class is the very name of another class.
-            every = self.every_class()
-            if every is not None and every.has(name):
-                other = every.resolve(name)
-                if other.mid != found.mid:
-                    raise AmbiguousClassError(name, fits=[str(found), str(other)])
+        every = self.every_class() if beyond else None
+        # The name may be that of another class too, or of several (V6 has two that are Human leg).
+        if every is not None and every.has(name):
+            other = every.resolve(name)
+            if other.mid != found.mid:
+                raise AmbiguousClassError(name, fits=[str(found), str(other)])
         return found
 
     def every_class(self) -> ClassList | None:
@@ -240,7 +241,9 @@ class Session:
         content = self.files([file]).get(file.key)
         if content is None:
             return None
-        return ClassList.build(parse_class_file(content, name=file.key))
+        if self._every is None:
+            self._every = ClassList.build(parse_class_file(content, name=file.key))
+        return self._every
 
     def knows_classes(self) -> bool:
         """Tell whether the release's class list is in the cache."""
@@ -271,19 +274,20 @@ class Session:
         ]
         with contextlib.ExitStack() as locks:
             found = self._tables(given_out, locks)
-            lacking = {
-                file: (catalog.published(file.substitute), schema)
-                for file, schema in wanted
-                if file.key not in found and file.substitute
-            }
-            if lacking:
-                for file in lacking:
-                    text = f"{file.key} is no longer given out; {file.substitute} stands in for it"
-                    self.on_event(Warned(text))
-                more = self._tables(list(lacking.values()), locks)
-                found |= more
-                found |= {file.key: more[other.key] for file, (other, _) in lacking.items()}
+        lacking = {
+            file: (catalog.published(file.substitute), schema)
+            for file, schema in wanted
+            if file.key not in found and file.substitute
+        }
+        if not lacking:
             return found
+        for file in lacking:
+            text = f"{file.key} is no longer given out; {file.substitute} stands in for it"
+            self.on_event(Warned(text))
+        # Locks of their own, or they would not be taken in one order.
+        with contextlib.ExitStack() as locks:
+            more = self._tables(list(lacking.values()), locks)
+        return found | more | {file.key: more[other.key] for file, (other, _) in lacking.items()}
 
     def _tables(
         self, wanted: Sequence[tuple[File, Schema]], locks: contextlib.ExitStack
@@ -314,7 +318,9 @@ class Session:
         self.on_event(PhaseStarted("tables", fresh) if fresh else Noted("checking the tables"))
         self.run(most=_TABLES_AT_ONCE).carry_out(jobs)
         for job in jobs:
-            if not (job.error is not None and job.file.gone):
+            if job.file.gone and _is_gone(job.error):
+                found.pop(job.name, None)
+            else:
                 self._keep_table(job, found)
         if fresh:
             self.on_event(PhaseEnded("tables"))
@@ -396,3 +402,9 @@ class Session:
         from oidkit.tables import MaskIndex
 
         found[key] = self.cache.keep_masks(MaskIndex.of(index, key=key, etag=etag))
+
+
+def _is_gone(error: OidError | None) -> bool:
+    """Tell a file that is not given out from one that another try may bring."""
+    refused = isinstance(error, RefusedError)
+    return refused or isinstance(error, MissingObjectError)

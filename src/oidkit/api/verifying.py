@@ -13,9 +13,11 @@ import numpy as np
 
 from oidkit.api.carry import carry_images, carry_masks
 from oidkit.api.downloading import annotate
+from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
+from oidkit.api.turning import Turning
 from oidkit.catalog import SPLITS
 from oidkit.dataset import Dataset, Description, describe, open_dataset, read_dataset
 from oidkit.disk import TEMPORARY, Record, digest
@@ -32,6 +34,8 @@ from oidkit.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["Report", "verify"]
 
@@ -201,10 +205,14 @@ def _repair(
 ) -> None:
     summary = Summary(out=str(dataset.root))
     images = [record for record in wrong if record.kind == "image"]
+    upright = description is not None and description.is_upright
+    turning = Turning.again(session, wrong) if upright else Turning()
     if images:
-        carry_images(session, dataset, _image_plans(dataset, images), summary=summary)
+        lost = _image_plans(dataset, images)
+        origins = _origins(session, images, description=description)
+        carry_images(session, dataset, lost, summary=summary, origins=origins, turning=turning)
     masks = [Path(record.path) for record in wrong if record.kind == "mask"]
-    plans = [
+    absent = [
         plan_masks(
             split,
             [path.name for path in masks if path.parent.name == split],
@@ -212,7 +220,13 @@ def _repair(
         )
         for split in SPLITS
     ]
-    carry_masks(session, dataset, [plan for plan in plans if plan.asked], summary=summary)
+    carry_masks(
+        session,
+        dataset,
+        [plan for plan in absent if plan.asked],
+        summary=summary,
+        turning=turning,
+    )
     spoilt = [record for record in wrong if record.kind == "annotations"]
     if spoilt and description is not None:
         for record in spoilt:
@@ -228,7 +242,8 @@ def _image_plans(dataset: Dataset, wrong: Sequence[Record]) -> list[ImagePlan]:
     by_split: dict[str, list[Record]] = {}
     for record in dataset.manifest.records():
         if record.kind == "image" and record.key in keys and record.status != "missing":
-            by_split.setdefault(record.key.split("/")[1], []).append(record)
+            place = record.path if _is_elsewhere(record) else record.key
+            by_split.setdefault(place.split("/")[1], []).append(record)
     plans = []
     for split, records in sorted(by_split.items()):
         folders = tuple(sorted({_folder(record) for record in records}))
@@ -251,6 +266,26 @@ def _image_plans(dataset: Dataset, wrong: Sequence[Record]) -> list[ImagePlan]:
             )
         )
     return plans
+
+
+def _origins(
+    session: Session, images: Sequence[Record], *, description: Description | None
+) -> Origins | None:
+    """Say which images come from where they were published, as they did before."""
+    elsewhere = [record.path for record in images if _is_elsewhere(record)]
+    chosen = description.selections if description else ()
+    if not elsewhere and not any(plain.get("original") for plain in chosen):
+        return None
+    known: dict[str, NDArray[np.uint64]] = {}
+    for split in SPLITS:
+        ids = {int(Path(path).stem, 16) for path in elsewhere if path.split("/")[1] == split}
+        known[split] = np.array(sorted(ids), dtype=np.uint64)
+    return Origins(ImageLists(session), known)
+
+
+def _is_elsewhere(record: Record) -> bool:
+    """Whether an image came, or should have come, from outside the bucket."""
+    return "://" in record.key
 
 
 def _folder(record: Record) -> str:

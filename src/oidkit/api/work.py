@@ -10,6 +10,8 @@ import numpy as np
 
 from oidkit import catalog
 from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
+from oidkit.api.outside import Origins
+from oidkit.api.turning import Turning
 from oidkit.api.writing import Writing
 from oidkit.choice import LISTED, negative
 from oidkit.events import PhaseEnded, PhaseStarted
@@ -40,6 +42,8 @@ class Work:
 
     choosing: Choosing
     choices: dict[Split, Choice] = field(default_factory=dict)
+    _origins: Origins | None = None
+    turning: Turning = field(default_factory=Turning)
 
     @property
     def session(self) -> Session:
@@ -53,6 +57,13 @@ class Work:
     def classes(self) -> Sequence[OidClass]:
         return self.choosing.classes
 
+    @property
+    def origins(self) -> Origins | None:
+        """What brings the images that the bucket lacks, where they are wanted."""
+        if self.wanted.original and self.wanted.images:
+            self._origins = self._origins or Origins(self.choosing.lists)
+        return self._origins
+
     def carry_out(self, dataset: Dataset, summary: Summary) -> None:
         """Bring everything that is not there, and count it."""
         self.choosing.prepare()
@@ -61,13 +72,27 @@ class Work:
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
         for label, count in planned.rows.items():
             summary.annotations[label] = summary.annotations.get(label, 0) + count
-        annotations = Writing(dataset, self.choosing, self.choices)
+        annotations = Writing(dataset, self.choosing, self.choices, self.turning)
         annotations.describe()
         annotations.write()
         # Masks first: what is wrong with the zips is known before the long part begins.
-        carry_masks(self.session, dataset, planned.masks, summary=summary, indexes=indexes)
+        carry_masks(
+            self.session,
+            dataset,
+            planned.masks,
+            summary=summary,
+            indexes=indexes,
+            turning=self.turning,
+        )
         if self.wanted.images:
-            carry_images(self.session, dataset, planned.images, summary=summary)
+            carry_images(
+                self.session,
+                dataset,
+                planned.images,
+                summary=summary,
+                origins=self.origins,
+                turning=self.turning,
+            )
 
     # -- plan -----------------------------------------------------------------------------------
 
@@ -75,6 +100,7 @@ class Work:
         """Lay what is chosen beside what is there."""
         self.session.on_event(PhaseStarted("planning"))
         self.choices = {split: self.choosing.choose(split) for split in self.wanted.splits}
+        self.turning = Turning.of(self.choosing, self.choices)
         images = []
         masks = []
         rows: dict[str, int] = {}
@@ -97,7 +123,9 @@ class Work:
                     there = dataset.masks_there(folder) if dataset else set[str]()
                     names = found["MaskPath"].to_list()
                     masks.append(plan_masks(split, names, there=there.__contains__))
-        to_receive = image_bytes(sum(part.to_fetch for part in images))
+        elsewhere = self.origins.settle(images) if self.origins else 0
+        to_receive = image_bytes(sum(part.to_fetch for part in images) - elsewhere)
+        to_receive += self.origins.expected_bytes() if self.origins else 0
         mask_bytes, directories = self._mask_bytes(masks)
         self.session.on_event(PhaseEnded("planning"))
         return Plan(
@@ -106,6 +134,7 @@ class Work:
             rows,
             bytes_to_receive=to_receive + mask_bytes + directories,
             disk_needed=to_receive + mask_bytes,
+            from_originals=elsewhere,
         )
 
     def _plan_images(self, split: Split, choice: Choice, dataset: Dataset | None) -> ImagePlan:
@@ -115,7 +144,11 @@ class Work:
         def there(folder: str) -> NDArray[np.uint64]:
             if dataset is None:
                 return np.empty(0, dtype=np.uint64)
-            return dataset.images_there(folder, key=lambda name: catalog.image_key(split, name))
+            return dataset.images_there(
+                folder,
+                key=lambda name: catalog.image_key(split, name),
+                fits=self.turning.fits,
+            )
 
         planned = plan_images(split, places, there=there)
         if dataset is None or not planned.to_fetch:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oidkit import catalog
+from oidkit import attribution, catalog
+from oidkit.api.turning import Turning
 from oidkit.choice import negative
 from oidkit.dataset import Dataset, Description, describe, save_description
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
@@ -21,6 +22,7 @@ from oidkit.tables import (
     joined,
     printed,
     with_earlier,
+    with_images,
 )
 from oidkit.taxonomy import OidClass, mid_stem
 
@@ -47,6 +49,7 @@ class Writing:
     dataset: Dataset
     choosing: Choosing
     choices: Mapping[Split, Choice]
+    turning: Turning = field(default_factory=Turning)
 
     @property
     def session(self) -> Session:
@@ -87,18 +90,17 @@ class Writing:
         )
         self._write_lists()
         mixed = self._is_mixed()
-        attribution = []
+        authors = []
         for split in self.choices:
             for each in self.classes:
                 self._write_class(split, each, mixed=mixed)
             for label in self.wanted.labels if self.choosing.takes_all else ():
-                self._write_all(split, label)
+                self._write_all(split, label, mixed=mixed)
             if self.wanted.metadata:
                 rows = self._write_images(split)
-                attribution.append(rows.select(ATTRIBUTION))
-        if attribution:
-            rows = joined(attribution)
-            self._add_rows("attribution.csv", rows)
+                authors.append(rows.select(ATTRIBUTION))
+        if authors:
+            self._write_attribution(joined(authors))
         self.session.on_event(PhaseEnded("annotations"))
 
     def _write_lists(self) -> None:
@@ -133,21 +135,28 @@ class Writing:
                 self._add_lines(f"{stem}_{split}", split, self.choosing.images_of([each], choice))
                 continue
             rows = self.choosing.rows(label, split, of=[each], choice=choice)
-            published = functools.partial(self.choosing.published, label, split)
+            published = functools.partial(self._published, label, split)
             self._add_rows(
                 f"csv/{stem}_{split}_{label}.csv",
-                rows,
+                self.turning.rows(rows),
                 schema=schema,
                 published=published if mixed else None,
             )
 
-    def _write_all(self, split: Split, label: Label) -> None:
+    def _write_all(self, split: Split, label: Label, *, mixed: bool) -> None:
         images, schema = self.choices[split].images, self.choosing.schema(label, split)
         if schema.lines:
             self._add_lines(f"all_{split}", split, images)
-        else:
-            rows = self.choosing.every_row(label, split, images=images)
-            self._add_rows(f"csv/all_{split}_{label}.csv", rows, schema=schema)
+            return
+        rows = self.choosing.every_row(label, split, images=images)
+        # Of image labels alone a selection may take those of one source.
+        apart = mixed and label == "image-labels"
+        self._add_rows(
+            f"csv/all_{split}_{label}.csv",
+            self.turning.rows(rows),
+            schema=schema,
+            published=functools.partial(self._every_row, label, split) if apart else None,
+        )
 
     def _add_lines(self, front: str, split: Split, images: NDArray[np.uint64]) -> None:
         """Write the narratives of some images, and of those that an earlier selection had.
@@ -156,25 +165,31 @@ class Writing:
         """
         schema = self.choosing.schema("narratives", split)
         path = f"csv/{front}_{schema.name}.jsonl"
-        before = self.dataset.root / path
+        before, turning = self.dataset.root / path, self.turning
         if before.is_file() and not before.is_symlink():
             earlier = images_in_lines(before, schema)
             if earlier is None:
                 self._put_aside(path, "lines that are no JSON")
             else:
+                turning = turning.also(self.choosing, split, np.setdiff1d(earlier, images))
                 images = np.union1d(images, earlier)
 
         def pieces() -> Iterator[bytes]:
             for first in range(0, len(images), _NARRATIVES_AT_ONCE):
                 some = images[first : first + _NARRATIVES_AT_ONCE]
                 rows = self.choosing.every_row("narratives", split, images=some)
-                yield printed(rows, schema=schema)
+                yield printed(turning.rows(rows), schema=schema)
 
         self.dataset.write_lines(path, pieces())
 
     def _put_aside(self, path: str, what: str) -> None:
         aside = self.dataset.put_aside(path)
         self.session.on_event(Warned(f"{path} had {what}; it is kept as {aside}"))
+
+    def _every_row(
+        self, label: Label, split: Split, images: NDArray[np.uint64], _: Sequence[str]
+    ) -> Rows:
+        return self.turning.rows(self.choosing.every_row(label, split, images=images))
 
     def _write_ids(self, name: str, split: Split, images: NDArray[np.uint64]) -> None:
         path = f"downloader_IDs_for_{name}.txt"
@@ -183,14 +198,33 @@ class Writing:
         text = "".join(f"{line}\n" for line in sorted(lines))
         self.dataset.write_annotations(path, text.encode())
 
+    def _published(
+        self, label: Label, split: Split, images: NDArray[np.uint64], mids: Sequence[str]
+    ) -> Rows:
+        return self.turning.rows(self.choosing.published(label, split, images, mids))
+
     def _write_images(self, split: Split) -> Rows:
         chosen = self.choices[split].images
         rows = self.choosing.image_rows(split, chosen)
         if lacking := len(chosen) - rows.height:
-            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are not in the image list"
+            text = f"{lacking:,} of {len(chosen):,} chosen {split} images are in no image list"
             self.session.on_event(Warned(f"{text}: their licence and author are not known"))
         self._add_rows(f"csv/images_{split}.csv", rows)
         return rows
+
+    def _write_attribution(self, rows: Rows) -> None:
+        """Write the authors of all images of the folder, as a table and as a page."""
+        known = self._with_earlier("attribution.csv", rows)
+        for choice in self.choices.values():
+            known = with_images(known, choice.images)
+        self.dataset.write_annotations("attribution.csv", printed(known))
+        make = functools.partial(
+            attribution.page,
+            known.iter_rows,
+            release=self.session.settings.release_name,
+            upright=self.wanted.upright,
+        )
+        self.dataset.write_lines("ATTRIBUTION.md", make())
 
     def _add_rows(
         self,
@@ -201,11 +235,29 @@ class Writing:
         published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
     ) -> None:
         """Write rows to a file, together with those that an earlier selection put there."""
+        joint = self._with_earlier(path, rows, schema=schema, published=published)
+        self.dataset.write_annotations(path, printed(joint, schema=schema))
+
+    def _with_earlier(
+        self,
+        path: str,
+        rows: Rows,
+        *,
+        schema: Schema | None = None,
+        published: Callable[[NDArray[np.uint64], Sequence[str]], Rows] | None = None,
+    ) -> Rows:
         earlier = self.dataset.read(path)
         joint: Rows | None = rows
         if earlier is not None:
-            joint = with_earlier(rows, earlier, schema=schema, published=published)
+            joint = with_earlier(
+                rows,
+                earlier,
+                schema=schema,
+                published=published,
+                # Labels by humans come first, and are not read then.
+                others_first=self.wanted.label_source == "machine",
+            )
         if joint is None:
             self._put_aside(path, "other columns")
-            joint = rows
-        self.dataset.write_annotations(path, printed(joint, schema=schema))
+            return rows
+        return joint

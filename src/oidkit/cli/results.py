@@ -50,6 +50,8 @@ def planned(plan: Plan, *, out: Path | str) -> list[str]:
     masks = (sum(each.to_fetch for each in plan.masks), sum(each.asked for each in plan.masks))
     counts = [("images", images), *([("masks", masks)] if "masks" in plan.rows else [])]
     rows = [(word, f"{to_fetch:,} to fetch of {asked:,}") for word, (to_fetch, asked) in counts]
+    if plan.from_originals:
+        rows.append(("originals", f"{plan.from_originals:,} of them from outside the bucket"))
     rows += _annotations(plan.rows)
     rows += [
         ("to receive", f"about {byte_count(plan.bytes_to_receive)}"),

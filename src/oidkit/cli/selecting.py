@@ -142,12 +142,25 @@ def add_selection(parser: Parser) -> None:
         metavar="class|flat",
         help="a folder for each class, or one for all (default: class)",
     )
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="fetch images that the bucket lacks from where they were published: larger files (2.5 "
+        "MB, not 0.3), of other sizes than the 1024 pixels of the bucket's, a few at a time, and "
+        "many are gone (18 of 100 in 2026)",
+    )
+    parser.add_argument(
+        "--upright",
+        action="store_true",
+        help="turn images, masks and coordinates by the Rotation of the image list, which is read "
+        "for it even with --no-metadata; a folder is so altogether or not at all",
+    )
     parser.add_argument("--no-images", action="store_true", help="annotations and masks only")
     parser.add_argument(
         "--no-metadata",
         action="store_true",
-        help="leave out attribution.csv and images_<split>.csv, and with them the image list "
-        "(638 MB for train, once)",
+        help="leave out attribution.csv, ATTRIBUTION.md and images_<split>.csv, and with them the "
+        "image list (638 MB for train, once)",
     )
 
 
@@ -175,7 +188,9 @@ def selection_of(options: Namespace) -> Selection:
         min_area=options.min_area,
         exclude=tuple(options.exclude),
         subclasses=options.subclasses,
+        original=options.original,
         annotations=options.annotations,
+        upright=options.upright,
         image_ids=tuple(_listed(options.image_ids, flag="--image-ids")),
         label_source=options.label_source,
         min_confidence=options.min_confidence,

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urljoin, urlsplit
@@ -61,14 +63,21 @@ class _Flight:
     chunks: list[bytes] = field(default_factory=list)
     reply: Reply | None = None
     heard: int = 0
+    barred: str = ""
     alive: float = field(default_factory=time.monotonic)
 
 
 class HttpTransfer:
-    """GETs against the URL that `locate` gives for a key; redirects stay on its host."""
+    """GETs against the URL that `locate` gives for a key; redirects stay on its host.
 
-    def __init__(self, locate: Callable[[str], str]) -> None:
-        self._locate = locate
+    With *bars* nothing is connected to of whose address it is true, and redirects are handed on as
+    the replies that they are. Behind a proxy it is the proxy that connects.
+    """
+
+    def __init__(
+        self, locate: Callable[[str], str], *, bars: Callable[[str], bool] | None = None
+    ) -> None:
+        self._locate, self._bars = locate, bars
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
@@ -192,12 +201,13 @@ class HttpTransfer:
         self._idle.append(curl)
         if error is not None:
             code, text = error
-            text = text or pycurl_reason(code)
-            slow, lasting = code == pycurl.E_OPERATION_TIMEDOUT, code in _LASTING
+            text = flight.barred or text or pycurl_reason(code)
+            slow = code == pycurl.E_OPERATION_TIMEDOUT
+            lasting = bool(flight.barred) or code in _LASTING
             happened.append(Ended(flight.token, flight.reply, text, lasting=lasting, slow=slow))
             return
         reply = flight.reply or _reply(flight.lines)
-        if reply.status not in _REDIRECTS:
+        if reply.status not in _REDIRECTS or self._bars is not None:
             happened.append(Ended(flight.token, reply))
         elif (target := _same_host(flight, reply)) is None:
             where = reply.location or "nowhere"
@@ -216,6 +226,10 @@ class HttpTransfer:
             curl.setopt(pycurl.PROXY, "")
         else:
             curl.unsetopt(pycurl.PROXY)
+        if self._bars is not None and not _proxied(flight.url):
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(_open_socket, flight, self._bars))
+        else:
+            curl.unsetopt(pycurl.OPENSOCKETFUNCTION)
         curl.setopt(pycurl.HTTPHEADER, flight.headers)
         curl.setopt(pycurl.HEADERFUNCTION, flight.lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, flight.chunks.append)
@@ -253,6 +267,47 @@ def _handle() -> pycurl.Curl:
     if sys.platform in ("win32", "darwin"):
         curl.setopt(pycurl.SSL_OPTIONS, pycurl.SSLOPT_NATIVE_CA)
     return curl
+
+
+class _Opened:
+    """A socket that is handed to libcurl, which takes a copy of it and lets go of this one."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._opened = opened
+
+    def fileno(self) -> int:
+        return self._opened.fileno()
+
+    def __del__(self) -> None:
+        self._opened.close()
+
+
+def _open_socket(
+    flight: _Flight,
+    bars: Callable[[str], bool],
+    purpose: int,
+    address: tuple[int, int, int, tuple[object, ...]],
+) -> _Opened | int:
+    """Open the socket of a connection, unless its address is barred: names are resolved by now."""
+    del purpose
+    family, kind, protocol, place = address
+    if bars(str(place[0])):
+        flight.barred = f"its host has an address of a private network ({place[0]})"
+        return int(pycurl.SOCKET_BAD)
+    return _Opened(socket.socket(family, kind, protocol))
+
+
+def _proxied(url: str) -> bool:
+    """Tell whether the environment sends requests for *url* through a proxy, as libcurl has it."""
+    from urllib.request import proxy_bypass
+
+    parts = urlsplit(url)
+    # Not HTTP_PROXY: a web server sets that to what a visitor wants, so libcurl does not read it.
+    names = [f"{parts.scheme}_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"]
+    names = [name for name in names if name != "HTTPS_PROXY" or parts.scheme == "https"]
+    if parts.hostname in _LOOPBACK or not any(os.environ.get(name) for name in names):
+        return False
+    return not proxy_bypass(parts.hostname or "")
 
 
 def _certificates() -> str | None:

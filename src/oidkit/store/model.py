@@ -112,7 +112,8 @@ class Arrived:
 class Ended:
     """The request is over: with a `reply`, or with an `error`.
 
-    No retry mends a `lasting` error; a `slow` one says that the source did not keep up.
+    No retry mends a `lasting` error; a `slow` one says that the source did not keep up, a `gone`
+    one that it no longer has the object.
     """
 
     token: object
@@ -120,6 +121,7 @@ class Ended:
     error: str | None = None
     lasting: bool = False
     slow: bool = False
+    gone: bool = False
 
 
 class Transfer(Protocol):

@@ -6,9 +6,12 @@ This package is the only place that knows the table engine (polars).
 from oidkit.tables.annotations import (
     images_in_lines,
     joined,
+    of_split,
     only_images,
     printed,
+    turned,
     with_earlier,
+    with_images,
 )
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
@@ -43,8 +46,11 @@ __all__ = [
     "image_names",
     "images_in_lines",
     "joined",
+    "of_split",
     "only_images",
     "printed",
     "read_instances",
+    "turned",
     "with_earlier",
+    "with_images",
 ]

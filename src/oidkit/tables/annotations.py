@@ -9,18 +9,28 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
 
+from oidkit.rotation import row_turner, turned_line
 from oidkit.schema import LINE, Schema
 from oidkit.tables.blocks import read_block
 from oidkit.tables.table import image_ids, image_names
 
-__all__ = ["images_in_lines", "joined", "only_images", "printed", "with_earlier"]
+__all__ = [
+    "images_in_lines",
+    "joined",
+    "of_split",
+    "only_images",
+    "printed",
+    "turned",
+    "with_earlier",
+    "with_images",
+]
 
 _LINES_AT_ONCE = 16 << 20
 
@@ -30,10 +40,55 @@ def joined(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(frames).sort("ImageID", maintain_order=True)
 
 
+def of_split(rows: pl.DataFrame, split: str, *, columns: Sequence[str]) -> pl.DataFrame:
+    """Keep the rows of one split, where a column Subset tells it, in these columns.
+
+    A column that the rows lack is empty.
+    """
+    if "Subset" in rows.columns:
+        rows = rows.filter(pl.col("Subset") == split)
+    lacking = [pl.lit("").alias(name) for name in columns if name not in rows.columns]
+    return rows.with_columns(lacking).select(columns)
+
+
 def only_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
     """Keep the rows of some images, in the order in which they stand."""
     names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
     return rows.join(names, on="ImageID", how="semi", maintain_order="left")
+
+
+def with_images(rows: pl.DataFrame, ids: NDArray[np.uint64]) -> pl.DataFrame:
+    """Add a row with nothing but its ImageID for each of the images that has none."""
+    names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
+    lacking = names.join(rows, on="ImageID", how="anti")
+    if not lacking.height:
+        return rows
+    nothing = [pl.lit("").alias(name) for name in rows.columns if name != "ImageID"]
+    return joined([rows, lacking.with_columns(nothing).select(rows.columns)])
+
+
+def turned(rows: pl.DataFrame, degrees: Mapping[str, int]) -> pl.DataFrame:
+    """Turn the coordinates of the images of *degrees*, by ImageID; other rows stay as they are."""
+    if LINE in rows.columns:
+        lines = [
+            turned_line(line, degrees.get(image_id, 0))
+            for image_id, line in rows.select("ImageID", LINE).iter_rows()
+        ]
+        return rows.with_columns(pl.Series(LINE, lines, dtype=pl.String)) if degrees else rows
+    turn = row_turner(rows.columns)
+    if turn is None or not degrees:
+        return rows
+    wanted = pl.DataFrame({"ImageID": list(degrees)}, schema={"ImageID": pl.String})
+    numbered = rows.with_row_index(_PLACE)
+    found = numbered.join(wanted, on="ImageID", how="semi", maintain_order="left")
+    if not found.height:
+        return rows
+    at = rows.columns.index("ImageID")
+    made = [turn(row, degrees[row[at]]) for row in found.select(rows.columns).iter_rows()]
+    fresh = pl.DataFrame(made, schema=rows.schema, orient="row")
+    fresh = fresh.with_columns(found[_PLACE]).select(numbered.columns)
+    rest = numbered.join(found.select(_PLACE), on=_PLACE, how="anti", maintain_order="left")
+    return pl.concat([rest, fresh]).sort(_PLACE).drop(_PLACE)
 
 
 def with_earlier(
@@ -42,13 +97,15 @@ def with_earlier(
     *,
     schema: Schema | None = None,
     published: Published | None = None,
+    others_first: bool = False,
 ) -> pl.DataFrame | None:
     """Add the rows that an earlier selection put into the same file, in ImageID order.
 
     For an image of both selections the one that has more rows of it counts, so that nothing that
     was asked for is lost. That does as long as each selection takes all rows of an image. Where
     one took only some of them, *published* gives all rows that some images have of some classes in
-    their order, and an image keeps the rows of either selection. What is no file of these
+    their order, and an image keeps the rows of either selection; rows that are not among those come
+    after the others of their image, or with *others_first* before them. What is no file of these
     columns gives None. *schema* is that of the file, where its columns have other names there.
     """
     before = _read(earlier, rows.columns, schema)
@@ -57,7 +114,10 @@ def with_earlier(
     if not before.height:
         return rows
     if published is not None and schema is not None:
-        return _united(rows, before, published, classes=schema.classes)
+        united = _united(rows, before, published, classes=schema.classes)
+        by = pl.col(_PLACE).is_null() if others_first else pl.col(_PLACE).is_not_null()
+        ordered = united.sort("ImageID", by.not_(), _PLACE, maintain_order=True)
+        return ordered.select(rows.columns)
     counts = (
         before.group_by("ImageID")
         .len("earlier")
@@ -109,7 +169,10 @@ def _united(
     *,
     classes: Sequence[str],
 ) -> pl.DataFrame:
-    """Give every row of either, a row that stands twice in one of them twice."""
+    """Give every row of either, a row that stands twice in one of them twice.
+
+    Rows of the images that have some of both get a place, as far as they are among *published*.
+    """
     now, then = _numbered(rows), _numbered(before)
     surplus = then.join(now, on=then.columns, how="anti", maintain_order="left")
     both = pl.concat([now, surplus])
@@ -118,10 +181,8 @@ def _united(
         named = pl.concat([both[column].rename("mid") for column in classes])
         mids = named.unique().sort().to_list()
         order = _numbered(published(image_ids(mixed), mids)).with_row_index(_PLACE)
-        both = both.join(order, on=then.columns, how="left", maintain_order="left")
-        # Only the images of `mixed` have places; all others stay in the order in which they are.
-        both = both.sort("ImageID", _PLACE, nulls_last=True, maintain_order=True)
-    return both.sort("ImageID", maintain_order=True).select(rows.columns)
+        return both.join(order, on=then.columns, how="left", maintain_order="left")
+    return both.with_columns(pl.lit(None, dtype=pl.UInt32).alias(_PLACE))
 
 
 _COPY = "oidkit: copy"

@@ -6,8 +6,10 @@ is odd, the block is read once more line by line, by the rules as `oidkit.schema
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import json
 from dataclasses import dataclass
 
 import polars as pl
@@ -109,7 +111,8 @@ def _all_well(schema: Schema) -> pl.Expr:
 
 def _read_json(schema: Schema, data: bytes, *, line: int) -> Block:
     """Read JSON lines: the id of the image, and the line as it stands."""
-    raw = data.split(b"\n")
+    # A byte-order mark before the first line is nobody's character.
+    raw = (data.removeprefix(codecs.BOM_UTF8) if line == 1 else data).split(b"\n")
     if not raw[-1]:
         raw.pop()
     texts: list[str | None] = [_text(each) for each in raw]
@@ -118,6 +121,9 @@ def _read_json(schema: Schema, data: bytes, *, line: int) -> Block:
     path = f"$.{theirs}"
     rows = rows.select(pl.col(LINE).str.json_path_match(path).alias("ImageID"), LINE)
     well = rows["ImageID"].str.contains("^[0-9a-f]{16}$").fill_null(value=False)
+    # The engine gives a number as text too: of 16 digits it would look like an id.
+    for at in rows["ImageID"].str.contains("^[0-9]{16}$").fill_null(value=False).arg_true():
+        well[at] = isinstance(json.loads(rows[LINE][at])[theirs], str)
     rejects = [
         Reject(
             line + at,

@@ -259,7 +259,9 @@ class TableBuilder:
         if self._schema.key[0] == "ImageID":
             return tuple(a + b for a in _HEX for b in "08")[1:]
         step = max(1, key.len() // BUCKETS)
-        return tuple(sorted(set(key.gather_every(step, offset=step).to_list())))
+        # A file of one row has a bound too: where there is none, nothing is put down.
+        offset = min(step, key.len() - 1)
+        return tuple(sorted(set(key.gather_every(step, offset=offset).to_list())))
 
     # -- the end --------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ _SIZE = ("width", "height")
 # The columns of the first manifests, which are still read: no size is known then.
 _EARLIER = tuple(name for name in _COLUMNS if name not in _SIZE)
 _SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
+_SPLIT_OF_KEY = pl.col("key").str.extract("^open-images-dataset/([^/]+)/")
 _IMAGE_ID = pl.col("path").str.extract(r"(?:^|/)([0-9a-f]{16})\.jpg$")
 
 
@@ -126,6 +127,26 @@ class Manifest:
         )
         return np.unique(ids.collect().to_series().to_numpy())
 
+    def pictures(self) -> pl.DataFrame:
+        """Give the columns split, kind, image, status and bytes of every image and mask.
+
+        An image is the number of its id; a mask has the one of its image.
+        """
+        of_path = pl.col("path").str.extract("^(?:images|masks)/([^/]+)/")
+        picture = pl.col("path").str.extract(r"(?:^|/)([0-9a-f]{16})[^/]*$")
+        found = (
+            self._rows.lazy()
+            .filter(pl.col("kind").is_in(["image", "mask"]))
+            .select(
+                pl.coalesce(of_path, _SPLIT_OF_KEY).alias("split"),
+                "kind",
+                picture.str.to_integer(base=16, dtype=pl.UInt64).alias("image"),
+                "status",
+                pl.col("bytes").cast(pl.Int64),
+            )
+        )
+        return found.collect()
+
     def unsized(self, split: str | None = None) -> Iterator[Record]:
         """Give the images of a split, or all images and masks, that have no pixel size here."""
         pictures = pl.col("kind").is_in(["image", "mask"]) & (pl.col("status") == "ok")
@@ -134,10 +155,9 @@ class Manifest:
 
     def _images(self, split: str, *, whole: bool = True) -> pl.LazyFrame:
         """Give the images of a split; a flat list has them by their key alone."""
-        of_key = pl.col("key").str.extract("^open-images-dataset/([^/]+)/")
         of_path = pl.col("path").str.extract("^images/([^/]+)/")
         wanted = (pl.col("kind") == "image") & ((pl.col("status") == "ok") | (not whole))
-        ours = pl.coalesce(of_key, of_path) == split
+        ours = pl.coalesce(of_path, _SPLIT_OF_KEY) == split
         return self._rows.lazy().filter(wanted, ours, _IMAGE_ID.is_not_null())
 
     def records(self) -> Iterator[Record]:
@@ -210,6 +230,9 @@ def _parsed(data: bytes) -> pl.DataFrame | None:
     head = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
     columns = next((each for each in (_COLUMNS, _EARLIER) if head == ",".join(each)), None)
     if columns is None:
+        return None
+    if not data.endswith(b"\n"):
+        # A row that was cut in its last fields still has a value for each that counts.
         return None
     try:
         rows = pl.read_csv(

@@ -105,21 +105,24 @@ class Table:
         Only the row groups that hold the classes are read, and only the *columns* asked for, of
         which ImageID has to be one, with those that *keep* looks at.
         """
-        chosen = self._with_number(columns)
+        rows = self._found(mids, self._with_number(columns), keep)
+        return self._sorted(rows).select(columns or self.columns)
+
+    def images_of(self, *mids: str, keep: Keep = _EVERY) -> NDArray[np.uint64]:
+        """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
+        return image_ids(self._found(mids, ["ImageID"], keep))
+
+    def _found(self, mids: Iterable[str], columns: Sequence[str], keep: Keep) -> pl.DataFrame:
         frames = [
-            kept(self._scan(part).slice(first, count), keep).select(chosen)
+            kept(self._scan(part).slice(first, count), keep).select(columns)
             for mid in dict.fromkeys(mids)
             for part, first, count, _ in self.labels.get(mid, ())
         ]
         if not frames:
-            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
+            types = {each: pl.UInt32 if each == NTH else pl.String for each in columns}
+            return pl.DataFrame(schema=types)
         with unreadable(self.folder):
-            rows = pl.concat(pl.collect_all(frames))
-        return self._sorted(rows)
-
-    def images_of(self, *mids: str, keep: Keep = _EVERY) -> NDArray[np.uint64]:
-        """Give the images that have any of the classes in a row to *keep*, as sorted numbers."""
-        return image_ids(self.rows_of(mids, columns=["ImageID"], keep=keep))
+            return pl.concat(pl.collect_all(frames))
 
     def rows_by_image(
         self,
@@ -133,18 +136,28 @@ class Table:
         They come in ImageID order, those of an image by LabelName, and then as published. Only the
         *columns* asked for are read, of which ImageID has to be one.
         """
+        found = list(self.parts_by_image(ids, columns=columns, keep=keep))
+        if not found:
+            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
+        return self._sorted(pl.concat(found))
+
+    def parts_by_image(
+        self,
+        ids: NDArray[np.uint64],
+        *,
+        columns: Sequence[str] | None = None,
+        keep: Keep = _EVERY,
+    ) -> Iterator[pl.DataFrame]:
+        """Give the rows of some images as `rows_by_image` does, but part by part."""
         names = pl.DataFrame({"ImageID": image_names(ids)}, schema={"ImageID": pl.String})
         chosen = self._with_number(columns)
-        found = []
         for part in range(self.parts) if len(ids) else ():
             rows = kept(self._scan(part), keep)
             if len(self.classes) > 1:
                 rows = of_first_class(rows, self.classes)
             with unreadable(self.folder):
-                found += [piece.collect() for piece in self._pieces(rows, names, chosen)]
-        if not found:
-            return pl.DataFrame(schema=dict.fromkeys(columns or self.columns, pl.String))
-        return self._sorted(pl.concat(found))
+                for piece in self._pieces(rows, names, chosen):
+                    yield piece.collect()
 
     def _pieces(
         self, rows: pl.LazyFrame, names: pl.DataFrame, columns: Sequence[str]

@@ -2,6 +2,7 @@
 
 from oidkit.testing.faults import Fault, RequestInfo
 from oidkit.testing.ledger import Request
+from oidkit.testing.outside import original_faults
 from oidkit.testing.release import MadeRelease, make_release
 from oidkit.testing.server import MirrorServer
 from oidkit.testing.spec import PerSplit, ReleaseSpec
@@ -15,4 +16,5 @@ __all__ = [
     "Request",
     "RequestInfo",
     "make_release",
+    "original_faults",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,17 +11,21 @@ import polars as pl
 
 from oidkit import catalog
 from oidkit.testing.blocks import Block, blocks_of, random_of
+from oidkit.testing.outside import fates_of, outside_ids, with_originals, write_whole_lists
+from oidkit.testing.pictures import present_images
 from oidkit.testing.rows import make_rows
 from oidkit.testing.tables import hex_texts, open_new
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy.typing as npt
+
     from oidkit.catalog import Split
     from oidkit.testing.classes import MadeClass
     from oidkit.testing.spec import ReleaseSpec
 
-__all__ = ["write_image_list"]
+__all__ = ["write_image_list", "write_outside"]
 
 _HEADER = (
     "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,"
@@ -72,21 +77,36 @@ def write_image_list(
     """Write the list of the split's images, in no order; return key -> rows."""
     key = catalog.image_list(spec.releases[-1], split).key
     blocks = blocks_of(spec, split)
+    present = present_images(spec, split)
     rows = 0
     with open_new(root, key) as file:
         file.write(_HEADER.encode())
         for at in random_of(spec, split, 0, _STREAM).permutation(len(blocks)):
-            frame = _frame(spec, blocks[at], classes)
+            ids = make_rows(spec, blocks[at], classes).ids
+            first = blocks[at].first
+            absent = hex_texts(ids[~present[first : first + len(ids)]], 16)
+            frame = _frame(spec, blocks[at], ids)
+            frame = with_originals(frame, spec, root, dict.fromkeys(absent, "whole"))
             frame.write_csv(file, include_header=False, quote_style="necessary")
             rows += frame.height
     return {key: rows}
 
 
-def _frame(spec: ReleaseSpec, block: Block, classes: tuple[MadeClass, ...]) -> pl.DataFrame:
+def write_outside(spec: ReleaseSpec, root: Path) -> dict[str, int]:
+    """Write the lists that have the images outside the bucket too; return key -> rows."""
+    ids = outside_ids(spec, "train")
+    if not len(ids):
+        return {}
+    # A number that no block of the split has.
+    block = replace(blocks_of(spec, "train")[0], number=1 << 20, images=len(ids))
+    return write_whole_lists(spec, root, _frame(spec, block, ids), fates_of(spec, "train"))
+
+
+def _frame(spec: ReleaseSpec, block: Block, made: npt.NDArray[np.uint64]) -> pl.DataFrame:
     rng = random_of(spec, block.split, block.number, _STREAM)
     count = block.images
     order = rng.permutation(count)
-    ids = make_rows(spec, block, classes).ids[order]
+    ids = made[order]
     photo = pl.Series(rng.integers(10**9, 5 * 10**10, count)).cast(pl.String)
     secret = pl.Series(
         hex_texts(rng.integers(0, 1 << 32, count, dtype=np.uint32), 8), dtype=pl.String

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from oidkit import catalog
-from oidkit.testing.blocks import random_of
+from oidkit.testing.blocks import blocks_of, random_of
 from oidkit.testing.classes import image_level_classes
 from oidkit.testing.coordinates import Fractions
 from oidkit.testing.narratives import write_narratives
+from oidkit.testing.outside import outside_labels
 from oidkit.testing.rows import BlockRows, image_sizes
 from oidkit.testing.tables import AnnotationWriter, hex_texts, open_new
 
@@ -67,8 +68,13 @@ def write_other_labels(
         with open_new(root, key) as file:
             file.write(f"{header}\n".encode())
             rows[key] = 0
+            blocks = blocks_of(spec, split)
+            outside = tables.outside(key)
             for block in writer.blocks(split):
                 frame = frames(block, random_of(spec, split, block.block.number, _STREAM))
+                if outside is not None:
+                    last = block.block.number == len(blocks) - 1
+                    frame, outside = _woven(frame, outside, last=last)
                 frame.write_csv(file, include_header=False, quote_style="necessary")
                 rows[key] += frame.height
     if _keys(spec, "relationships", split):
@@ -102,8 +108,15 @@ class _Tables:
         self._attributes = pl.Series([mid for mid, _ in _ATTRIBUTES])
         self._relations = pl.Series([*_RELATIONS, _IS])
         self._fractions = Fractions(size for pair in image_sizes(spec) for size in pair)
-        self._split = split
-        self._spec = spec
+        self._spec, self._split = spec, split
+
+    def outside(self, key: str) -> pl.DataFrame | None:
+        """Make the labels that a file has of images outside the bucket; None where it has none."""
+        kinds = ("human-imagelabels.csv", "machine-imagelabels.csv")
+        if self._split != "train" or not self._spec.outside or not key.endswith(kinds):
+            return None
+        mids = self._mids.to_list()
+        return outside_labels(self._spec, self._split, mids, machine="machine" in key)
 
     def boxable_labels(self, made: BlockRows, rng: np.random.Generator) -> pl.DataFrame:
         """Make verified labels of boxable classes: 1 for those with a box, 0 for some without."""
@@ -214,6 +227,16 @@ class _Tables:
                 "TextLabel": self._names.gather(label),
             }
         )
+
+
+def _woven(
+    frame: pl.DataFrame, more: pl.DataFrame, *, last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Put in, in ImageID order, those of *more* that belong before the next block; and the rest."""
+    end = frame["ImageID"].max() or ""
+    now = pl.lit(last) | (pl.col("ImageID") <= end)
+    both = pl.concat([frame, more.filter(now)]).sort("ImageID", maintain_order=True)
+    return both, more.filter(~now)
 
 
 def _ids(made: BlockRows) -> pl.Series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ from oidkit.errors import UsageError
 from oidkit.testing.blocks import blocks_of, random_of
 from oidkit.testing.classes import MadeClass, made_classes
 from oidkit.testing.classfiles import class_files
-from oidkit.testing.imagelists import write_image_list
+from oidkit.testing.imagelists import write_image_list, write_outside
 from oidkit.testing.labels import write_other_labels
 from oidkit.testing.masks import Deflated, deflated, mask_png, mask_size, on_mask
+from oidkit.testing.outside import Fate, fates_of
 from oidkit.testing.pictures import PictureMaker, present_images
 from oidkit.testing.rows import BlockRows, image_sizes
 from oidkit.testing.shapes import shape_of
@@ -48,6 +49,8 @@ class MadeRelease:
     rows: Mapping[str, int]
     jpegs: Mapping[Split, int]
     """Images of each split that the bucket has."""
+    originals: Mapping[str, Fate] = field(default_factory=dict)
+    """What becomes of the originals of the images outside the bucket, by ``train/<ImageID>``."""
 
 
 def make_release(
@@ -91,8 +94,12 @@ def make_release(
         say(f"{split} images")
         jpegs[split] = _write_jpegs(folder, spec, writer, split)
         rows |= write_other_labels(folder, spec, writer, split)
+    if spec.image_lists:
+        rows |= write_outside(spec, folder)
     _set_times(folder, spec)
-    return MadeRelease(folder, spec, classes, rows, jpegs)
+    fates = fates_of(spec, "train") if spec.originals_root else {}
+    originals = {f"train/{image_id}": fate for image_id, fate in fates.items()}
+    return MadeRelease(folder, spec, classes, rows, jpegs, originals)
 
 
 def _write_zips(

@@ -73,12 +73,20 @@ class ReleaseSpec:
     """The same for masks: None draws each mask's own shape, up to 6,000 masks, and 256 beyond."""
     long_side: int = 1024
     """Long side in pixels of most images."""
+    outside: int = 0
+    """Further images of train, of which there are image labels and a line in the whole image list,
+    but no box and no JPEG in the bucket."""
+    originals_root: str | None = None
+    """URL below which OriginalURL lies, such as that of a server of the same folder and
+    `/originals`: the originals of the images that the bucket lacks are then made."""
 
     def __post_init__(self) -> None:
         if not _FEWEST_CLASSES <= self.classes <= _MOST_CLASSES:
             _refuse(f"{self.classes} classes", f"ask for {_FEWEST_CLASSES} to {_MOST_CLASSES}")
         if self.masks is not None and self.members_per_zip is not None:
             _refuse("masks and members_per_zip together", "give one of them")
+        if self.outside < 0:
+            _refuse(f"{self.outside} images outside the bucket", "give 0 or more")
         if not self.releases or not self.long_side >= 64 or not 1 <= self.jpeg_quality <= 100:
             _refuse("such a release", "give releases, a long side of 64 or more, a quality 1-100")
         for split in ("train", "validation", "test"):

@@ -4,17 +4,22 @@ The CSVs, the directories of the zips, the masks and the images all come through
 """
 
 from oidkit.transfer.engine import Run, Traffic
-from oidkit.transfer.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob
-from oidkit.transfer.pace import Pace
+from oidkit.transfer.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob, Turn
+from oidkit.transfer.originals import BucketFirstJob, OriginalJob
+from oidkit.transfer.pace import Pace, SteadyPace
 
 __all__ = [
+    "BucketFirstJob",
     "DirectoryJob",
     "FileJob",
     "ImageJob",
     "LinkJob",
     "MaskJob",
+    "OriginalJob",
     "Pace",
     "Run",
+    "SteadyPace",
     "TableJob",
     "Traffic",
+    "Turn",
 ]

@@ -23,6 +23,7 @@ from oidkit.errors import (
     MalformedError,
     MissingObjectError,
     OidError,
+    RefusedError,
     SourceError,
 )
 from oidkit.events import Failed, Fetched, Listener, Missing, Received, Retried
@@ -267,6 +268,7 @@ class Run:
             self._settle(flight)
         elif status in GONE:
             self._pace.succeeded(time.monotonic())
+            self._lost = 0
             gone = MissingObjectError(
                 f"the source does not have {name} ({status})", remedy="check --source and --release"
             )
@@ -285,6 +287,9 @@ class Run:
             f"{flight.job.name} could not be read: {ended.error}",
             remedy="check --source and the network, then run the same command again",
         )
+        if ended.gone:
+            self._give_up(flight, MissingObjectError(f"{flight.job.name}: {ended.error}"))
+            return
         if ended.lasting:
             self._give_up(flight, error)
             return
@@ -372,7 +377,8 @@ class Run:
 def _answer_error(name: str, status: int) -> SourceError:
     known = {403: "refuses it (403)", 429: "asks for fewer requests (429)", 503: "is busy (503)"}
     what = known.get(status, f"answers {status}")
-    return SourceError(
+    kind = RefusedError if status == HTTPStatus.FORBIDDEN else SourceError
+    return kind(
         f"{name}: the source {what}", remedy="check --source, or run the same command again later"
     )
 

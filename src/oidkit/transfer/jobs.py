@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -26,13 +27,16 @@ from oidkit.transfer.records import image_record, mask_record
 from oidkit.zipindex import DirectoryReader, Member, extract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from oidkit.catalog import File
     from oidkit.disk import Status
     from oidkit.tables import Table, TableBuilder
     from oidkit.zipindex import ZipIndex
+
+Turn = Callable[[str, bytes], bytes]
+"""Turns the image or mask at a path; gives the very bytes back that need no turn."""
 
 __all__ = ["DirectoryJob", "FileJob", "ImageJob", "LinkJob", "MaskJob", "TableJob"]
 
@@ -70,11 +74,21 @@ class _Body:
 
 
 class ImageJob(_Body):
-    """One image: a single GET, checked, and written to every place where it belongs."""
+    """One image: a single GET, checked, and written to every place where it belongs.
 
-    def __init__(self, root: Path, key: str, paths: Sequence[str]) -> None:
+    What is written is what *turn* makes of the key and the bytes that came.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        key: str,
+        paths: Sequence[str],
+        *,
+        turn: Turn | None = None,
+    ) -> None:
         super().__init__(key)
-        self._root, self._key, self._paths = root, key, paths
+        self._root, self._key, self._paths, self._turn = root, key, paths, turn
 
     def request(self) -> Request:
         return Request(self._key)
@@ -82,6 +96,14 @@ class ImageJob(_Body):
     def settle(self) -> Sequence[Record]:
         body = self._body()
         check = fingerprint(body)
+        self._examine(body, check)
+        if self._turn is not None and (turned := self._turn(self._paths[0], body)) is not body:
+            body, check = turned, fingerprint(turned)
+        write_everywhere(self._root, self._paths, body)
+        return [image_record(path, self._key, body, check=check) for path in self._paths]
+
+    def _examine(self, body: bytes, check: str) -> None:
+        """Refuse content that is not what it should be; *check* is its fingerprint."""
         known = self._reply.md5
         if known is None:
             fault = jpeg_fault(body)
@@ -89,8 +111,6 @@ class ImageJob(_Body):
             fault = None if check == f"md5:{known}" else f"it does not match its MD5 {known}"
         if fault:
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
-        write_everywhere(self._root, self._paths, body)
-        return [image_record(path, self._key, body, check=check) for path in self._paths]
 
     def fail(self, error: OidError) -> Sequence[Record]:
         return [
@@ -122,12 +142,22 @@ class LinkJob(_Body):
 
 
 class MaskJob(_Body):
-    """A span of a mask zip: the members in it that are wanted, each checked by its CRC-32."""
+    """A span of a mask zip: the members in it that are wanted, each checked by its CRC-32.
+
+    What is written is what *turn* makes of the path and the bytes of a member.
+    """
 
     def __init__(
-        self, root: Path, span: ZipSpan, members: Sequence[tuple[Member, str]], *, changed: set[str]
+        self,
+        root: Path,
+        span: ZipSpan,
+        members: Sequence[tuple[Member, str]],
+        *,
+        changed: set[str],
+        turn: Callable[[str, bytes], bytes] | None = None,
     ) -> None:
         super().__init__(span.key)
+        self._turn = turn
         self._root, self._span = root, span
         self._waiting = list(members)
         self._made: list[Record] = []
@@ -152,12 +182,15 @@ class MaskJob(_Body):
         for member, path in self._waiting:
             try:
                 png = extract(member, body, start=self._span.start)
+                check = f"crc32:{member.crc32:08x}"
+                if self._turn is not None and (turned := self._turn(path, png)) is not png:
+                    png, check = turned, fingerprint(turned)
             except IntegrityError as error:
                 bad.append((member, path))
                 wrong = error
                 continue
             write_atomically(self._root / path, png)
-            self._made.append(mask_record(path, self._span.key, png, crc32=member.crc32))
+            self._made.append(mask_record(path, self._span.key, png, check=check))
         self._waiting = bad
         if wrong is not None:
             raise wrong

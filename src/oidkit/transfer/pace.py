@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Pace"]
+__all__ = ["Pace", "SteadyPace"]
 
 _FIRST, _MOST = 16, 256
 _GAIN = 1.1
@@ -54,3 +54,13 @@ class Pace:
         if now - self._halved >= 1.0:
             self._halved = now
             self._limit = max(1, self._limit // 2)
+
+
+class SteadyPace(Pace):
+    """A limit that stays: for a transfer that goes by the pace of each host itself."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(fixed=limit)
+
+    def throttled(self, now: float) -> None:
+        """Change nothing: one host that asks for less is no reason to ask others less."""

@@ -14,8 +14,7 @@ def image_record(path: str, key: str, jpeg: bytes, *, check: str) -> Record:
     return Record(path, "image", key, "ok", len(jpeg), check, width=width, height=height)
 
 
-def mask_record(path: str, key: str, png: bytes, *, crc32: int) -> Record:
+def mask_record(path: str, key: str, png: bytes, *, check: str) -> Record:
     """Give the record of a mask out of the zip at *key*."""
     width, height = png_size(png)
-    check = f"crc32:{crc32:08x}"
     return Record(path, "mask", key, "ok", len(png), check, width=width, height=height)

@@ -1,0 +1,123 @@
+"""What there is in a dataset folder, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oidkit.dataset import describe, read_dataset
+from oidkit.errors import IntegrityError, UsageError
+from oidkit.taxonomy import parse_class_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Statistics", "stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What there is in a dataset folder; plain values with the keys that ``--json`` prints.
+
+    `splits` has for each split the number of `images` that anything in the folder speaks of, of
+    the hard `negatives` among them, of image `files` that are there with their `bytes`, of those
+    `missing` at the source or `failed`, and of the rows of each label type.
+
+    `classes` has for each class its `mid` and `name`, the `images` that were chosen for it or have
+    a box or mask of it, `boxes`, `masks`, `negatives`, the `median_share` of the image that a box
+    takes, and the same counts by `splits`; the class with most boxes comes first.
+
+    `box_sizes` has the `median_share`, a histogram `shares`, and the boxes by COCO's `pixels`:
+    `small` below 32² pixels, `medium` below 96², `large`, or `unknown` where the image's size is.
+    `boxes_per_image` has `mean`, `median`, `most`, the first image that has as many, and a
+    `histogram` over all images.
+
+    `pairs` are the classes that share most images. `box_ratios` and `image_ratios` are width by
+    height in pixels. `image_sizes` has the range of `width` and `height` and the most `common`.
+    `licences` counts images. `flags` has `yes`, `no` and `unknown` for each flag of boxes.
+
+    `image_labels` has the verified (`positive`, `negative`) and the `machine` ones, in all and by
+    class; `relationships` counts rows by kind, where ``is`` stands for an attribute; `points` has
+    the estimated answers; `narratives` the `captions` and their `mean_words`.
+
+    A histogram is a list of `from`, `to` and `count`: values from `from` on and below `to`; the
+    last `to` is None, or 1 for shares, which is included. A mean or median of nothing is None.
+    """
+
+    folder: str
+    release: str
+    splits: Mapping[str, Mapping[str, int]]
+    classes: Sequence[Mapping[str, Any]]
+    box_sizes: Mapping[str, Any]
+    boxes_per_image: Mapping[str, Any]
+    pairs: Sequence[Mapping[str, Any]]
+    box_ratios: Mapping[str, Any]
+    image_ratios: Mapping[str, Any]
+    image_sizes: Mapping[str, Any]
+    licences: Mapping[str, int]
+    flags: Mapping[str, Mapping[str, int]]
+    image_labels: Mapping[str, Any]
+    relationships: Mapping[str, int]
+    points: Mapping[str, int]
+    narratives: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, object]:
+        """Give the numbers as plain values."""
+        return asdict(self)
+
+
+def stats(root: Path | str, *, top: int = 10) -> Statistics:
+    """Count what a dataset folder holds: images, boxes, masks and the other annotations.
+
+    Only the folder is read. Of the pairs of classes and of the sizes of images the *top* most
+    frequent are listed, all of them with 0. An object that stands in several files counts once.
+
+    Raises:
+        UsageError: there is no dataset in the folder, or *top* is below 0.
+        IntegrityError: a file in it cannot be read.
+
+    """
+    if top < 0:
+        raise UsageError(f"--top {top} is below 0", remedy="give 0 for all")
+    folder = Path(root)
+    description = describe(folder)
+    dataset = read_dataset(folder)
+    if dataset is None:
+        raise UsageError(
+            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
+        )
+    if dataset.manifest.damaged:
+        raise IntegrityError(
+            f"{folder}/.oid/manifest.csv is not there or cannot be read",
+            remedy="remove it and run the same download again: what is whole is kept",
+        )
+    from oidkit.tables.gathering import SPLITS, gather
+    from oidkit.tables.tallies import tallied
+
+    sizes = {split: dataset.image_sizes(split) for split in SPLITS}
+    numbers = tallied(gather(folder, dataset.manifest, sizes), top=top)
+    names = _names(folder)
+    labels = numbers["image_labels"]
+    numbers["classes"] = [_named(row, names) for row in numbers["classes"]]
+    numbers["image_labels"] = labels | {
+        "classes": [_named(row, names) for row in labels["classes"]]
+    }
+    for pair in numbers["pairs"]:
+        pair["names"] = [names.get(mid, mid) for mid in pair["mids"]]
+    release = description.release if description else ""
+    return Statistics(folder=str(folder), release=release, **numbers)
+
+
+def _named(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {"mid": row["mid"], "name": names.get(row["mid"], row["mid"]), **row}
+
+
+def _names(folder: Path) -> dict[str, str]:
+    """Read the display names of the classes, as far as the folder has them."""
+    names: dict[str, str] = {}
+    for name in ("class-descriptions.csv", "class-descriptions-boxable.csv"):
+        path = folder / "csv" / name
+        if path.is_file():
+            names |= parse_class_file(path.read_bytes(), name=str(path))
+    return names

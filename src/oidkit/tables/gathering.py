@@ -1,0 +1,232 @@
+"""The rows of a dataset folder as columns, each object once though several files may have it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from glob import escape
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from oidkit.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from oidkit.tables.manifest import Manifest, PixelSizes
+
+__all__ = ["FLAGS", "SPLITS", "DatasetRows", "gather"]
+
+FLAGS = {
+    "occluded": "IsOccluded",
+    "truncated": "IsTruncated",
+    "group_of": "IsGroupOf",
+    "depiction": "IsDepiction",
+    "inside": "IsInside",
+}
+# Lists of images may have those of the challenge; annotations have the others alone.
+SPLITS = ("train", "validation", "test", "challenge2018")
+_IMAGE = pl.UInt64()
+_CLASS = pl.Categorical()
+_TEXT = pl.String()
+_NUMBER = pl.Float64()
+_SPLITS = pl.Enum(SPLITS)
+
+# Of each label type the columns that are counted, or that tell one object from another.
+_BOX = {"LabelName": _CLASS, "XMin": _NUMBER, "XMax": _NUMBER, "YMin": _NUMBER, "YMax": _NUMBER}
+_PAIR = {"LabelName1": _CLASS, "LabelName2": _CLASS, "RelationshipLabel": _CLASS}
+_COLUMNS: dict[str, dict[str, Any]] = {
+    "boxes": _BOX | dict.fromkeys(FLAGS.values(), pl.Int8()),
+    "masks": {"LabelName": _CLASS, "MaskPath": _TEXT},
+    "image-labels": {"LabelName": _CLASS, "Source": _CLASS, "Confidence": _NUMBER},
+    "relationships": _PAIR
+    | {f"{axis}{end}{nth}": _TEXT for nth in "12" for axis in "XY" for end in ("Min", "Max")},
+    "points": {"Label": _CLASS, "EstimatedYesNo": _CLASS, "X": _TEXT, "Y": _TEXT},
+    "narratives": {"caption": _TEXT},
+}
+_ROWS = re.compile(
+    r".+_(train|validation|test)_(boxes|masks|image-labels|relationships|points)\.csv"
+)
+_LINES = re.compile(r".+_(train|validation|test)_(?:narratives|captions)\.jsonl")
+_IDS = re.compile(r"downloader_IDs_for_([mg][0-9a-z_]+?)_(train|validation|test)(_negatives)?\.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRows:
+    """What a dataset folder holds, as columns; every frame has `split` and `image`, a number.
+
+    `rows` has a frame for each label type: its published columns as far as they are counted.
+    `chosen` are the lines of the ID lists, with `LabelName` and whether they are `negative`s.
+    `listed` are the images that the image lists have. `licences` has `image` and `License`.
+    `files` has for each image of the manifest its `status` and `bytes`, `mask_files` the masks
+    that are there, and `sizes` the pixels of images: `width` and `height`.
+    """
+
+    rows: Mapping[str, pl.DataFrame]
+    chosen: pl.DataFrame
+    listed: pl.DataFrame
+    licences: pl.DataFrame
+    files: pl.DataFrame
+    mask_files: pl.DataFrame
+    sizes: pl.DataFrame
+
+
+def gather(root: Path, manifest: Manifest, sizes: Mapping[str, PixelSizes]) -> DatasetRows:
+    """Read the rows of the dataset folder at *root*; *sizes* are the images' pixels by split.
+
+    Raises:
+        IntegrityError: a file of rows is not what it should be.
+
+    """
+    found: dict[str, dict[str, list[pl.DataFrame]]] = {label: {} for label in _COLUMNS}
+    for path in sorted((root / "csv").glob("*.*")):
+        if name := _ROWS.fullmatch(path.name):
+            frame = _read(path, _COLUMNS[name[2]])
+            found[name[2]].setdefault(name[1], []).append(frame)
+        elif name := _LINES.fullmatch(path.name):
+            found["narratives"].setdefault(name[1], []).append(_read_lines(path))
+    rows = {
+        label: _stacked(
+            (_of(split, _once(frames)) for split, frames in by_split.items()), _COLUMNS[label]
+        )
+        for label, by_split in found.items()
+    }
+    lists = {split: root / "csv" / f"images_{split}.csv" for split in SPLITS}
+    images = [
+        _of(split, _read(path, {"License": _TEXT}))
+        for split, path in lists.items()
+        if path.is_file()
+    ]
+    listed = _stacked(images, {"License": _TEXT})
+    files, mask_files = _files(manifest)
+    return DatasetRows(
+        rows=rows,
+        chosen=_chosen(root),
+        listed=listed.drop("License"),
+        licences=_licences(root / "attribution.csv", listed),
+        files=files,
+        mask_files=mask_files,
+        sizes=_stacked(
+            [_of(split, _columns(each)) for split, each in sizes.items()],
+            {"width": pl.Int32(), "height": pl.Int32()},
+        ),
+    )
+
+
+def _columns(sizes: PixelSizes) -> pl.DataFrame:
+    return pl.DataFrame({"image": sizes.ids, "width": sizes.width, "height": sizes.height})
+
+
+def _stacked(frames: Iterable[pl.DataFrame], columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Put frames below each other, of which there may be none."""
+    none = pl.DataFrame(schema={"split": _SPLITS, "image": _IMAGE} | dict(columns))
+    return pl.concat([none, *frames])
+
+
+def _of(split: str, rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(pl.lit(split, dtype=_SPLITS).alias("split"), pl.all())
+
+
+def _read(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
+    """Read some columns of a CSV and its images; what is no number of a column becomes null."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file), [])
+    # The points write ImageId where all others have ImageID.
+    known = {name.casefold(): name for name in header}
+    wanted = {name: known.get(name.casefold()) for name in ("ImageID", *columns)}
+    if not header:
+        return pl.DataFrame(schema={"image": _IMAGE} | dict(columns))
+    if lost := [name for name, real in wanted.items() if real is None]:
+        raise _unreadable(path, f"has no column {lost[0]}")
+    picked = [_cast(str(wanted[name]), dtype).alias(name) for name, dtype in columns.items()]
+    image = pl.col(str(wanted["ImageID"])).str.to_integer(base=16, dtype=_IMAGE, strict=False)
+    lazy = pl.scan_csv(
+        path,
+        infer_schema=False,
+        encoding="utf8-lossy",
+        glob=False,
+    ).select(image.alias("image"), *picked)
+    try:
+        return lazy.filter(pl.col("image").is_not_null()).collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(path, "cannot be read") from error
+
+
+def _cast(column: str, dtype: pl.DataType) -> pl.Expr:
+    values = pl.col(column).cast(dtype, strict=False)
+    # What is written as nan or inf is no coordinate either.
+    return pl.when(values.is_finite()).then(values) if dtype == _NUMBER else values
+
+
+def _read_lines(path: Path) -> pl.DataFrame:
+    """Read the captions of narratives, whose lines hold a great deal more."""
+    columns = _COLUMNS["narratives"]
+    if not path.stat().st_size:
+        return pl.DataFrame(schema={"image": _IMAGE} | columns)
+    image = pl.col("image_id").str.to_integer(base=16, dtype=_IMAGE, strict=False)
+    lazy = pl.scan_ndjson(escape(str(path)), schema={"image_id": _TEXT} | columns)
+    try:
+        return lazy.select(image.alias("image"), "caption").collect(engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(path, "cannot be read") from error
+
+
+def _unreadable(path: Path, fault: str) -> IntegrityError:
+    remedy = "remove it and run the same download again"
+    return IntegrityError(f"{path} {fault}", remedy=remedy)
+
+
+def _once(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Count an object of several files once.
+
+    Rows that are alike within one file are several objects, as published: of each, as many stay
+    as the file has that has most of them.
+    """
+    if len(frames) == 1:
+        return frames[0]
+    copy = "oidkit: copy"
+    numbered = [
+        rows.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over(rows.columns).alias(copy))
+        for rows in frames
+    ]
+    return pl.concat(numbered).unique().drop(copy)
+
+
+def _chosen(root: Path) -> pl.DataFrame:
+    """Read the lists of the images that were chosen for a class."""
+    frames = []
+    for path in sorted(root.glob("downloader_IDs_for_*.txt")):
+        if (name := _IDS.fullmatch(path.name)) is None:
+            continue
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        image = pl.col("line").str.extract("^[a-z0-9]+/([0-9a-f]{16})$")
+        rows = pl.DataFrame({"line": lines}, schema={"line": pl.String}).select(
+            image.str.to_integer(base=16, dtype=_IMAGE).alias("image"),
+            pl.lit(f"/{name[1][0]}/{name[1][1:]}", dtype=_CLASS).alias("LabelName"),
+            pl.lit(name[3] is not None).alias("negative"),
+        )
+        frames.append(_of(name[2], rows.drop_nulls().unique()))
+    return _stacked(frames, {"LabelName": _CLASS, "negative": pl.Boolean()})
+
+
+def _licences(path: Path, listed: pl.DataFrame) -> pl.DataFrame:
+    frames = [listed.select("image", "License")]
+    if path.is_file():
+        frames.append(_read(path, {"License": _TEXT}))
+    return pl.concat(frames).unique("image", keep="first", maintain_order=True)
+
+
+def _files(manifest: Manifest) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read what the manifest says of images and masks; one of several places counts once."""
+    files = manifest.pictures().with_columns(pl.col("split").cast(_SPLITS, strict=False))
+    files = files.filter(pl.col("split").is_not_null())
+    # "ok" before "missing" before the others: the best of its places is what became of an image.
+    order = {"ok": 0, "missing": 1, "failed": 2, "damaged": 2}
+    images = files.filter(pl.col("kind") == "image", pl.col("image").is_not_null())
+    images = images.sort(pl.col("status").replace_strict(order, return_dtype=pl.Int8))
+    images = images.unique(["split", "image"], keep="first", maintain_order=True)
+    masks = files.filter((pl.col("kind") == "mask") & (pl.col("status") == "ok"))
+    return images.drop("kind"), masks.select("split", "image")
