@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from oidkit.api.numbering import categories_of, with_hierarchy
 from oidkit.api.pictures import Asked, check_splits, read_pictures, stems_of
-from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.dataset import Description, describe, read_dataset
 from oidkit.errors import InterruptedRunError, OidError, UsageError
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
-from oidkit.formats.categories import Categories, parse_map, parse_order, printed_order
+from oidkit.formats.categories import printed_order
 from oidkit.formats.folder import check_out, replacing
 from oidkit.formats.frames import Resizing
 from oidkit.formats.making import Making
 from oidkit.formats.registry import format_named, with_categories
-from oidkit.taxonomy import ClassList, parse_class_file
+from oidkit.formats.turning import TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from oidkit.api.pictures import Pictures
     from oidkit.dataset import Dataset
+    from oidkit.formats.categories import Categories
     from oidkit.formats.making import Made
     from oidkit.formats.model import Category, Picture, Resize, Writer
 
@@ -48,7 +50,9 @@ class ExportOptions(TypedDict, total=False):
     "stretch") and `quality` are those of `Resizing`. `annotations` are "requested" or "all".
     `class_map` (``"Handgun=gun,Rifle=gun"`` or a dict) merges and renames classes; `class_order`
     is a file of an earlier export whose numbers are kept. With `supercategory` the class above
-    each is named. `workers` is the number of processes; by default one for each core.
+    each is named. With `upright` pictures are turned by the `Rotation` of the image list, unless
+    the dataset was downloaded so; those of unknown rotation stay. `workers` is the number of
+    processes; by default one for each core.
 
     All others are those of one format; see ``docs/guides/export.md``.
     """
@@ -63,6 +67,7 @@ class ExportOptions(TypedDict, total=False):
     class_map: str | Mapping[str, str] | None
     class_order: Path | str | None
     supercategory: bool
+    upright: bool
     workers: int | None
 
 
@@ -75,8 +80,6 @@ class FormatOptions(ExportOptions, total=False):
     shard_megabytes: int
     multi_label: bool
     several: Literal["largest", "each", "skip"]
-    polygons: bool
-    task: Literal["detect", "segment"]
 
 
 @dataclass(slots=True)
@@ -145,12 +148,18 @@ def export(
     splits = check_splits(common.get("splits") or ())
     folder, place = Path(root), Path(out)
     dataset, description = _opened(folder)
+    upright = bool(common.get("upright")) and not description.is_upright
+    if upright and not (folder / "attribution.csv").is_file():
+        raise UsageError(
+            f"{folder} has no attribution.csv, which says how its images are turned",
+            remedy="download it without --no-metadata",
+        )
     check_out(place, dataset=folder)
     summary = ExportSummary(str(place), format)
     on_event(PhaseStarted("reading"))
-    categories, asked_for, every = _categories(dataset, description, common)
+    categories, asked_for, every = categories_of(dataset, description, common)
     if common.get("supercategory"):
-        categories = _with_hierarchy(categories, description, settings or Settings(), on_event)
+        categories = with_hierarchy(categories, description, settings or Settings(), on_event)
     stems = stems_of(asked_for, every=every)
     asked = Asked(splits, stems, shares, int(common.get("seed") or 0))
     pictures = read_pictures(dataset, asked, categories)
@@ -161,11 +170,12 @@ def export(
     marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
     with replacing(place, dataset=folder, marker=marker) as fresh:
         made = with_categories(made, categories.listed)
-        making = Making(made, resizing, fresh)
+        making = Making(made, resizing, fresh, upright=upright)
         writer = made.writer(fresh, categories.listed)
         (fresh / ORDER).write_bytes(printed_order(categories.listed))
         run = _Run(making, writer, pictures, summary, on_event)
         run.carry_out(workers)
+        shutil.rmtree(fresh / TURNED, ignore_errors=True)
     summary.seconds = time.monotonic() - begun
     return summary
 
@@ -184,7 +194,7 @@ def read_folder(
     """
     asked = check_splits(splits)
     dataset, description = _opened(root)
-    categories, asked_for, every = _categories(dataset, description, common)
+    categories, asked_for, every = categories_of(dataset, description, common)
     pictures = read_pictures(dataset, Asked(asked, stems_of(asked_for, every=every)), categories)
     return pictures, categories.listed
 
@@ -226,7 +236,7 @@ class _Run:
                 if len(self.summary.left_out) < _MOST_LISTED:
                     self.summary.left_out.append(name)
                 continue
-            self.writer.add(picture, made.entry)
+            self.writer.add(self.making.shown(picture), made.entry)
             self.summary.pictures[picture.split] += 1
             self.summary.bytes += made.bytes
             self.on_event(Fetched(name, made.bytes))
@@ -311,82 +321,6 @@ def _shares(ratio: Mapping[str, float]) -> dict[str, float]:
             remedy="write them so that they do, as in --split-ratio train=0.8,val=0.1,test=0.1",
         )
     return dict(ratio)
-
-
-def _categories(
-    dataset: Dataset, description: Description, common: Mapping[str, Any]
-) -> tuple[Categories, tuple[str, ...], bool]:
-    """Give the categories, the classes that were downloaded, and whether all classes count."""
-    selections = description.selections
-    own = tuple(sorted({mid for each in selections for mid in each.get("classes", ())}))
-    every = _takes_all(selections, own, common.get("annotations"))
-    names = _names(dataset)
-    mids = own if not every else (*own, *dataset_classes(dataset))
-    classes = {mid: names.by_mid[mid].name if mid in names.by_mid else mid for mid in mids}
-    order: tuple[str, ...] = ()
-    if common.get("class_order") is not None:
-        path = Path(common["class_order"])
-        try:
-            order = parse_order(path.read_bytes(), name=str(path))
-        except OSError as error:
-            raise UsageError(
-                f"cannot read {path}: {error.strerror}", remedy="check --class-order"
-            ) from error
-    renamed = parse_map(common.get("class_map") or {}, names)
-    # A kind of a class that was downloaded with its subclasses may be mapped by its own name.
-    classes |= {mid: name for mid, name in renamed.items() if mid not in classes}
-    return Categories.of(classes, renamed=renamed, order=order), own, every
-
-
-def _takes_all(
-    selections: Sequence[Mapping[str, Any]], own: Sequence[str], asked: str | None
-) -> bool:
-    has = any(each.get("annotations") == _ALL or not each.get("classes") for each in selections)
-    if asked not in (None, "requested", _ALL):
-        raise UsageError(
-            f"there is no kind of annotations '{asked}'", remedy="choose from requested, all"
-        )
-    if asked == _ALL and not has:
-        raise UsageError(
-            "the dataset has the annotations of the requested classes alone",
-            remedy="download it with --annotations all",
-        )
-    return asked == _ALL or (asked is None and has and not own)
-
-
-_ALL = "all"
-
-
-def _names(dataset: Dataset) -> ClassList:
-    """Give the names of classes as the dataset has them."""
-    found: dict[str, str] = {}
-    for name in ("class-descriptions.csv", "class-descriptions-boxable.csv"):
-        data = dataset.read(f"csv/{name}")
-        if data is not None:
-            found |= parse_class_file(data, name=f"{dataset.root}/csv/{name}")
-    return ClassList.build(found)
-
-
-def dataset_classes(dataset: Dataset) -> list[str]:
-    """List the classes that the objects of a dataset have; those of labels where it has none."""
-    from oidkit.tables import classes_in
-
-    folder = dataset.root / "csv"
-    objects = [*folder.glob("all_*_boxes.csv"), *folder.glob("all_*_masks.csv")]
-    return classes_in(sorted(objects or folder.glob("all_*_image-labels.csv")))
-
-
-def _with_hierarchy(
-    categories: Categories, description: Description, settings: Settings, on_event: Listener
-) -> Categories:
-    """Name the classes above; the hierarchy comes from the cache or the dataset's own source."""
-    import dataclasses
-    import os
-
-    source = settings.source or os.environ.get("OID_SOURCE") or description.source
-    wanted = dataclasses.replace(settings, source=source, release=description.release)
-    with Session(wanted, on_event) as session:
-        return categories.with_supercategories(session.hierarchy(), session.class_list())
 
 
 def _count(summary: ExportSummary, pictures: Pictures, categories: Categories) -> None:

@@ -85,6 +85,12 @@ def add_pictures(parser: Parser) -> None:
         help="quality of resized JPEGs, 1 to 100 (default: 90)",
     )
     parser.add_argument(
+        "--upright",
+        action="store_true",
+        help="turn pictures, boxes and masks by the Rotation of attribution.csv, unless the "
+        "dataset was downloaded so",
+    )
+    parser.add_argument(
         "--processes", type=whole, metavar="N", help="processes at work (default: one a core)"
     )
 
@@ -150,6 +156,7 @@ def export_options(options: Namespace) -> dict[str, Any]:
     common = ("annotations", "map", "class_order", "image_size", "resize", "quality", "processes")
     told = {names.get(each, each): getattr(options, each) for each in (*common, *FLAGS)}
     told["supercategory"] = options.supercategory or None
+    told["upright"] = options.upright or None
     return {name: value for name, value in told.items() if value is not None}
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from oidkit.formats.frames import frame_of
 from oidkit.formats.model import Entry, OutFile
 from oidkit.formats.resizing import DamagedImageError, resized
+from oidkit.formats.turning import turned, write_turned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,15 +45,23 @@ class Making:
     format: Format
     resizing: Resizing
     out: Path
+    upright: bool = False
+
+    def shown(self, picture: Picture) -> Picture:
+        """Give the picture as the format sees it: upright, if that was asked for."""
+        return turned(picture, self.out) if self.upright else picture
 
     def make(self, pictures: Sequence[Picture]) -> list[Made]:
         """Make the entries of some pictures, and write the files of each."""
         return [self._made(picture) for picture in pictures]
 
-    def _made(self, picture: Picture) -> Made:
+    def _made(self, stored: Picture) -> Made:
+        picture = self.shown(stored)
         frame = frame_of(picture.width, picture.height, self.resizing)
         place = self.format.image_path(picture)
         try:
+            if self.upright:
+                write_turned(stored, self.out)
             if (frame.width, frame.height) == (picture.width, picture.height):
                 image = OutFile(place, source=picture.path)
                 size = picture.path.stat().st_size

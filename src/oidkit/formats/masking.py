@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from oidkit.formats.masks import pixels
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,14 +16,15 @@ __all__ = ["mask_png"]
 
 
 def mask_png(mask: Path, picture: Picture, frame: Frame) -> bytes:
-    """Give the mask as a 1-bit PNG of the frame's size: nearest pixel, nothing in the padding."""
+    """Give the mask as a 1-bit PNG of the frame's size: nearest pixel, nothing in the padding.
+
+    Raises:
+        MalformedError: it is not a PNG, or is damaged.
+        OSError: it cannot be read.
+
+    """
     from PIL import Image
 
-    inner = round(picture.width * frame.scale_x), round(picture.height * frame.scale_y)
-    with Image.open(mask) as published:
-        bits = published.convert("1").resize(inner, Image.Resampling.NEAREST)
-    ground = Image.new("1", (frame.width, frame.height))
-    ground.paste(bits, (round(frame.offset_x), round(frame.offset_y)))
     out = io.BytesIO()
-    ground.save(out, "PNG")
+    Image.fromarray(pixels(mask, picture, frame)).save(out, "PNG")
     return out.getvalue()
