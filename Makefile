@@ -14,6 +14,8 @@ LOCK ?=
 # another torch does for them: they use the part of it that is plain Python.
 TORCH ?= torch==2.13.0
 TORCHVISION ?= torchvision==0.28.0
+# Its loader of datasets; without the window library and the services that it asks for besides.
+ULTRALYTICS ?= ultralytics==8.4.190
 CONSUMERS ?= build/consumers
 
 ifeq ($(OS),Windows_NT)
@@ -107,7 +109,7 @@ $(DEV): requirements/dev.txt $(BASE)
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(READERS): requirements/consumers.txt pyproject.toml
+$(READERS): requirements/consumers.txt
 	@echo 'Installing the locked consumers into $(CONSUMERS)'
 	@$(PYTHON) -m venv --clear $(CONSUMERS)
 	@$(READ) -m pip --disable-pip-version-check --no-input -q install --require-hashes \
@@ -116,6 +118,7 @@ $(READERS): requirements/consumers.txt pyproject.toml
 		--no-build-isolation --editable .
 	@[ -z '$(TORCH)' ] || { \
 		$(READ) -m pip --disable-pip-version-check --no-input -q install '$(TORCH)' && \
-		$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps '$(TORCHVISION)'; \
+		$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps '$(TORCHVISION)' \
+			'$(ULTRALYTICS)'; \
 	} || echo 'PyTorch cannot be had here: the tests that need it will skip' >&2
 	@touch $@

@@ -11,8 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import oidkit
-from conftest import ROOT
-from export_oracle import FLAGS, NAMES, by_split, downloaded, told
+from export_oracle import FLAGS, NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
 from oidkit.formats.coco import Coco, image_number
 from oidkit.formats.model import Flags
@@ -27,16 +26,10 @@ A, B, C = "00000000000000a1", "0123456789abcdef", "fedcba9876543210"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download three classes of real files."""
-    return downloaded(tmp_path_factory, ROOT)
-
-
-@pytest.fixture(scope="module")
-def out(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Export them."""
     place = tmp_path_factory.mktemp("coco") / "out"
-    oidkit.export(folder, place, "coco")
+    oidkit.export(dataset, place, "coco")
     return place
 
 
@@ -46,16 +39,16 @@ def _raw(out: Path, split: str = "train") -> dict[str, Any]:
     return made
 
 
-def test_every_object_is_there_with_its_box_and_flags(folder: Path, out: Path) -> None:
+def test_every_object_is_there_with_its_box_and_flags(dataset: Path, out: Path) -> None:
     """Boxes in pixels, classes and flags are those of the dataset's CSV files, in each split."""
-    for split, ids in by_split(folder).items():
+    for split, ids in by_split(dataset).items():
         loaded = COCO(out / "annotations" / f"instances_{split}.json")
         names = {each["id"]: each["name"] for each in loaded.loadCats(loaded.getCatIds())}
         assert list(names.items()) == list(enumerate(NAMES, 1))
         images = {each["open_images_id"]: each for each in loaded.imgs.values()}
         assert sorted(images) == ids
         for image_id in ids:
-            expected, image = told(folder)[image_id], images[image_id]
+            expected, image = told(dataset)[image_id], images[image_id]
             assert (image["width"], image["height"]) == expected.size
             assert (out / "images" / split / image["file_name"]).samefile(expected.path)
             found = []
@@ -69,10 +62,10 @@ def test_every_object_is_there_with_its_box_and_flags(folder: Path, out: Path) -
                 assert one[1:5] == pytest.approx(other[1:5], abs=0.011)
 
 
-def test_every_mask_decodes_to_the_pixels_of_its_picture(folder: Path, out: Path) -> None:
+def test_every_mask_decodes_to_the_pixels_of_its_picture(dataset: Path, out: Path) -> None:
     """Each RLE is the published mask, resized by Pillow to the image; its area is counted."""
     masks = 0
-    for split in by_split(folder):
+    for split in by_split(dataset):
         loaded = COCO(out / "annotations" / f"instances_{split}.json")
         for each in loaded.anns.values():
             if not each["segmentation"]:
@@ -80,19 +73,19 @@ def test_every_mask_decodes_to_the_pixels_of_its_picture(folder: Path, out: Path
                 continue
             pixels = loaded.annToMask(each)
             assert each["area"] == pixels.sum()
-            picture_of = told(folder)[loaded.imgs[each["image_id"]]["open_images_id"]]
+            picture_of = told(dataset)[loaded.imgs[each["image_id"]]["open_images_id"]]
             same = [box for box in picture_of.masks if np.array_equal(pixels, picture_of.mask(box))]
             assert len(same) == 1
             masks += 1
-    assert masks == sum(len(each.masks) for each in told(folder).values()) > 0
+    assert masks == sum(len(each.masks) for each in told(dataset).values()) > 0
 
 
-def test_polygons_keep_parts_and_holes(folder: Path, tmp_path: Path) -> None:
+def test_polygons_keep_parts_and_holes(dataset: Path, tmp_path: Path) -> None:
     """As polygons every mask comes back from pycocotools with an IoU of 0.98 in the median."""
-    oidkit.export(folder, tmp_path / "rle", "coco")
-    oidkit.export(folder, tmp_path / "out", "coco", polygons=True)
+    oidkit.export(dataset, tmp_path / "rle", "coco")
+    oidkit.export(dataset, tmp_path / "out", "coco", polygons=True)
     found = []
-    for split in by_split(folder):
+    for split in by_split(dataset):
         name = f"annotations/instances_{split}.json"
         exact, loaded = COCO(tmp_path / "rle" / name), COCO(tmp_path / "out" / name)
         for number, each in loaded.anns.items():
@@ -103,9 +96,9 @@ def test_polygons_keep_parts_and_holes(folder: Path, tmp_path: Path) -> None:
     assert np.median(found) >= 0.98
 
 
-def test_the_same_dataset_gives_the_same_bytes(folder: Path, out: Path, tmp_path: Path) -> None:
+def test_the_same_dataset_gives_the_same_bytes(dataset: Path, out: Path, tmp_path: Path) -> None:
     """A second export, with processes, is the first one byte for byte."""
-    oidkit.export(folder, tmp_path / "again", "coco", workers=2)
+    oidkit.export(dataset, tmp_path / "again", "coco", workers=2)
     for path in sorted((out / "annotations").iterdir()):
         assert path.read_bytes() == (tmp_path / "again/annotations" / path.name).read_bytes()
 

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 import oidkit
-from conftest import ROOT
-from export_oracle import NAMES, by_split, downloaded, told
+from export_oracle import NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
 from oidkit.formats.model import Category, Flags
 from oidkit.formats.voc import Voc, colour_map
@@ -23,16 +22,10 @@ A, B, C = "00000000000000a1", "0123456789abcdef", "fedcba9876543210"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download three classes of real files."""
-    return downloaded(tmp_path_factory, ROOT)
-
-
-@pytest.fixture(scope="module")
-def out(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Export them."""
     place = tmp_path_factory.mktemp("voc") / "out"
-    oidkit.export(folder, place, "voc")
+    oidkit.export(dataset, place, "voc")
     return place
 
 
@@ -48,11 +41,11 @@ def _list(out: Path, name: str) -> list[str]:
     return (out / f"ImageSets/{name}.txt").read_text(encoding="ascii").splitlines()
 
 
-def test_every_box_is_there_in_whole_pixels_from_one(folder: Path, out: Path) -> None:
+def test_every_box_is_there_in_whole_pixels_from_one(dataset: Path, out: Path) -> None:
     """Boxes are those of the CSV files to half a pixel, with the first and last pixel in them."""
-    for ids in by_split(folder).values():
+    for ids in by_split(dataset).values():
         for image_id in ids:
-            expected, root = told(folder)[image_id], _xml(out, image_id)
+            expected, root = told(dataset)[image_id], _xml(out, image_id)
             assert _numbers(root, "size/width", "size/height") == [*expected.size]
             found = []
             for each in root.iter("object"):
@@ -76,10 +69,10 @@ def test_every_box_is_there_in_whole_pixels_from_one(folder: Path, out: Path) ->
             assert not found
 
 
-def test_masks_are_painted_by_object_and_by_class(folder: Path, out: Path) -> None:
+def test_masks_are_painted_by_object_and_by_class(dataset: Path, out: Path) -> None:
     """Each object with a mask has its own number in one picture and its class's in the other."""
     seen = 0
-    for image_id, expected in told(folder).items():
+    for image_id, expected in told(dataset).items():
         path = out / f"SegmentationObject/{image_id}.png"
         assert path.exists() == bool(expected.masks)
         assert _numbers(_xml(out, image_id), "segmented") == [int(bool(expected.masks))]
@@ -100,15 +93,15 @@ def test_masks_are_painted_by_object_and_by_class(folder: Path, out: Path) -> No
             of_class = classes[objects == number]
             assert {NAMES[at - 1] for at in np.unique(of_class)} == {names[number - 1]}
             seen += 1
-    assert seen == sum(len(each.masks) for each in told(folder).values()) > 0
+    assert seen == sum(len(each.masks) for each in told(dataset).values()) > 0
 
 
-def test_the_lists_name_every_image_of_a_split(folder: Path, out: Path) -> None:
+def test_the_lists_name_every_image_of_a_split(dataset: Path, out: Path) -> None:
     """Main has each split, Segmentation those with masks, and trainval is train and val."""
-    splits = {name.replace("validation", "val"): ids for name, ids in by_split(folder).items()}
+    splits = {name.replace("validation", "val"): ids for name, ids in by_split(dataset).items()}
     for name, ids in splits.items():
         assert _list(out, f"Main/{name}") == ids
-        masked = [each for each in ids if told(folder)[each].masks]
+        masked = [each for each in ids if told(dataset)[each].masks]
         assert _list(out, f"Segmentation/{name}") == masked
     both = [*splits.get("train", ()), *splits.get("val", ())]
     assert _list(out, "Main/trainval") == both

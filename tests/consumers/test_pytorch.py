@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,37 @@ def test_targets_are_those_of_the_files(dataset: Path) -> None:
             assert image.mode == "RGB"
             masks += check_target(target, dataset, image.size)
     assert masks > 0
+
+
+def test_a_split_of_no_images_is_an_empty_dataset(dataset: Path, tmp_path: Path) -> None:
+    """It has length 0, can be loaded from and pickled, and has no image -1."""
+    empty = tmp_path / "empty"
+    shutil.copytree(dataset, empty)
+    shutil.rmtree(empty / "images" / "train")
+    pictures = OpenImagesDataset(empty, "train")
+    assert len(pictures) == len(pickle.loads(pickle.dumps(pictures))) == 0  # noqa: S301 - ours
+    assert list(torch.utils.data.DataLoader(pictures, collate_fn=collate)) == []
+    with pytest.raises(IndexError):
+        pictures[-1]
+
+
+def test_an_image_that_cannot_be_decoded_is_named(dataset: Path, tmp_path: Path) -> None:
+    """The error has the path and the remedy, in this process and out of a worker."""
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    path = next((copy / "images" / "train").rglob("*.jpg"))
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[: len(whole) // 2])
+    pictures = OpenImagesDataset(copy, "train")
+    at = by_split(dataset)["train"].index(path.stem)
+    with pytest.raises(oidkit.OidError, match=f"{path.name}.*oid verify"):
+        pictures[at]
+    loader = torch.utils.data.DataLoader(
+        pictures, num_workers=1, collate_fn=collate, multiprocessing_context="fork"
+    )
+    with pytest.raises(oidkit.OidError, match=path.name):
+        list(loader)
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
