@@ -125,7 +125,7 @@ def runs_of(mask: Pixels) -> Runs:
     import numpy as np
 
     height, width = mask.shape
-    return _runs(_Crop(0, 0, np.asarray(mask, np.uint8)), height, width)
+    return _runs(_Crop(0, 0, np.asarray(mask, np.uint8).T), height, width)
 
 
 def rle(mask: Pixels) -> Rle:
@@ -145,8 +145,8 @@ def pixels(mask: bytes | Path, picture: Picture, frame: Frame) -> Pixels:
 
     left, top, inner = _crop(mask, picture, frame)
     whole = np.zeros((frame.height, frame.width), np.bool_)
-    height, width = inner.shape
-    whole[top : top + height, left : left + width] = inner
+    width, height = inner.shape
+    whole[top : top + height, left : left + width] = inner.T
     return whole
 
 
@@ -165,7 +165,7 @@ def nearest(count: int, size: int) -> Numbers:
 
 
 class _Crop(NamedTuple):
-    """The set part of a mask: where it lies, and its pixels, 0 or 1."""
+    """The set part of a mask: where it lies, and its pixels by x and y; any but 0 are set."""
 
     left: int
     top: int
@@ -188,8 +188,12 @@ def _crop(mask: bytes | Path, picture: Picture, frame: Frame) -> _Crop:
     first, last = int(used[0]), int(used[-1]) + 1
     y0, y1 = np.searchsorted(down, (lines[0], lines[-1] + 1))
     x0, x1 = np.searchsorted(across, (first * 8, last * 8))
-    rows = np.unpackbits(packed[down[y0:y1], first:last], axis=1)
-    return _Crop(left + int(x0), top + int(y0), rows[:, across[x0:x1] - first * 8])
+    # Column by column from here on, as the runs go: whole lines are copied, and no bit is unpacked.
+    columns = np.ascontiguousarray(packed[down[y0:y1], first:last].T)
+    wanted = across[x0:x1]
+    bits = np.right_shift(_HALF, wanted % 8).astype(np.uint8)
+    inner = columns[wanted // 8 - first] & bits[:, None]
+    return _Crop(left + int(x0), top + int(y0), inner)
 
 
 def _runs(crop: _Crop, height: int, width: int) -> Runs:
@@ -197,10 +201,10 @@ def _runs(crop: _Crop, height: int, width: int) -> Runs:
     import numpy as np
 
     left, top, inner = crop
-    deep, wide = inner.shape
+    wide, deep = inner.shape
     # An unset pixel above each column and one behind the last: no run goes on into the next.
-    columns = np.zeros(wide * (deep + 1) + 1, np.uint8)
-    columns[:-1].reshape(wide, deep + 1)[:, 1:] = inner.T
+    columns = np.zeros(wide * (deep + 1) + 1, np.bool_)
+    columns[:-1].reshape(wide, deep + 1)[:, 1:] = inner != 0
     column, row = np.divmod(np.flatnonzero(columns[1:] != columns[:-1]), deep + 1)
     places: Numbers = (left + column) * height + (top + row)
     if deep == height and len(places):
