@@ -239,6 +239,21 @@ def test_the_page_says_which_images_are_not_rescaled(made: Made, tmp_path: Path)
     assert "unscaled" not in (tmp_path / "in" / "ATTRIBUTION.md").read_text(encoding="utf-8")
 
 
+def test_bare_ids_outside_the_bucket_are_looked_up_in_the_whole_list(
+    made: Made, tmp_path: Path
+) -> None:
+    """With `--original` an id alone may be that of an image outside, and is chosen as any other."""
+    images = made.with_fate("whole")
+    bare = [each.removeprefix("train/") for each in images]
+    wanted = replace(selection(bare), splits=("train", "validation"))
+    summary = oidkit.download(wanted, tmp_path / "out", settings=made.settings)
+    assert summary.images.fetched == len(images)
+    assert sorted(manifest(tmp_path / "out")) == sorted(images)
+    nobody = replace(wanted, image_ids=(*bare, "0123456789abcdef"))
+    with pytest.raises(oidkit.errors.UsageError, match="1 image id is in no image list"):
+        oidkit.download(nobody, tmp_path / "other", settings=made.settings)
+
+
 def test_a_mirror_without_the_whole_list_says_what_is_not_known(made: Made, tmp_path: Path) -> None:
     """A warning about licences, and a manifest that says why no address is known."""
     image, *_ = made.with_fate("whole")
