@@ -191,7 +191,9 @@ class Choosing:
 
     @property
     def _telling(self) -> tuple[Label, ...]:
-        """The label types that tell which images show a class."""
+        """The label types that tell which images show a class; none where no class is named."""
+        if not self.classes and not self.excluded:
+            return ()
         return tuple(each for each in self.wanted.labels if each != "narratives") or ("boxes",)
 
     def _files(self, label: Label, split: Split) -> list[tuple[File, Schema]]:
