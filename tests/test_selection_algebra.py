@@ -114,7 +114,8 @@ def test_the_plain_cases_are_not_refused() -> None:
 @pytest.mark.parametrize("field", ["upright", "original", "metadata", "images"])
 def test_how_images_come_is_no_matter_of_those_taken_away(field: str) -> None:
     """What the second says of bringing images has no say; the first keeps what it says."""
-    other = dataclasses.replace(handgun, **{field: not getattr(handgun, field)})
+    changed: dict[str, Any] = {field: not getattr(handgun, field)}
+    other = dataclasses.replace(handgun, **changed)
     taken = dataclasses.replace(other, exclude=("Person",))
     assert other - person == taken
     assert handgun - dataclasses.replace(other, classes=("Person",)) == handgun - person
