@@ -389,7 +389,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _typed(name: str, value: Any) -> object:
-    """Check the type of a plain value, and turn a list into a tuple."""
+    """Check the name and the type of a plain value, and turn a list into a tuple."""
+    known = [each.name for each in fields(Selection)]
+    if name not in known:
+        raise UsageError(
+            f"this is no selection: it has '{name}', which means nothing",
+            remedy=f"the names are {', '.join(known)}",
+        )
     if name in _LISTS:
         if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
             return tuple(value)
