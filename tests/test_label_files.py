@@ -333,7 +333,9 @@ def test_a_name_that_differs_in_case_alone(named: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("labels", [("boxes",), ("boxes", "masks"), ("relationships",)])
 def test_a_class_of_image_labels_alone(named: Callable[..., Any], labels: tuple[str, ...]) -> None:
     """A class that has no boxes says so, and what it has."""
-    with pytest.raises(UsageError, match=r"Bike path .*has image labels alone.*image-labels"):
+    with pytest.raises(
+        UsageError, match=r"Bike path .*is a class of image labels and points alone.*image-labels"
+    ):
         named("Bike path", release="v7", labels=labels)
 
 
