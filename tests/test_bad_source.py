@@ -92,7 +92,8 @@ def test_a_mirror_without_one_table_is_refused_and_the_table_named(bench: Bench)
     bench.path(MASKS).unlink()
     ended = bench.refused()
     assert ended.code == 2
-    assert MASKS in ended.sentence
+    assert f"has no {MASKS}" in ended.sentence
+    assert "--labels" in ended.sentence
 
 
 def test_a_portal_that_answers_html_to_everything_is_no_mirror(bench: Bench) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import cli_runs
 from cli_runs import sentence
+from oidkit.catalog import LABELS
 from oidkit.cli import COMMANDS, main, parser_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,23 @@ def test_help_documents_every_flag(command: str, capsys: pytest.CaptureFixture[s
     for action in parser_of(command)._actions:
         assert action.help
         assert all(flag in text for flag in action.option_strings)
+
+
+@pytest.mark.parametrize("command", ["download", "index build"])
+def test_help_names_every_label_type(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever reads the help learns what `--labels` takes."""
+    assert main([*command.split(), "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
+    assert all(label in text.split("--labels LIST")[-1][:200] for label in LABELS)
+
+
+def test_a_list_without_an_image_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty list in place of classes is told from a command without any class."""
+    (tmp_path / "none.txt").write_text("# nothing yet\n", encoding="utf-8")
+    assert main(["download", "--image-ids", str(tmp_path / "none.txt")]) == 2
+    assert "none.txt lists no image; check --image-ids" in capsys.readouterr().err
 
 
 def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

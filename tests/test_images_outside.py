@@ -215,6 +215,45 @@ def test_attribution_is_complete_for_images_outside(
     assert not [each for each in warned if isinstance(each, oidkit.events.Warned)]
 
 
+def test_the_page_says_which_images_are_not_rescaled(made: Made, tmp_path: Path) -> None:
+    """Originals are marked as unscaled in ATTRIBUTION.md; a rerun and a repair say the same."""
+    inside = [f"train/{each}" for each in made.listed(catalog.image_list("v7", "train").key)][:2]
+    there = made.with_fate("whole", "busy")
+    out, page = tmp_path / "out", tmp_path / "out" / "ATTRIBUTION.md"
+    wanted = selection(inside + there)
+    oidkit.download(wanted, out, settings=made.settings)
+    text = page.read_text(encoding="utf-8")
+    rows = manifest(out)
+    for image in inside + there:
+        line = next(each for each in text.splitlines() if each.startswith(f"- {image[6:]}: "))
+        elsewhere = "://" in rows[image]["key"]
+        assert elsewhere or image in inside
+        assert line.endswith("; unscaled" if elsewhere else "; rescaled")
+    assert "marked as unscaled" in text
+    oidkit.download(wanted, out, settings=made.settings)
+    assert page.read_text(encoding="utf-8") == text
+    page.unlink()
+    oidkit.verify(out, repair=True, settings=made.settings)
+    assert page.read_text(encoding="utf-8") == text
+    oidkit.download(selection(inside, original=False), tmp_path / "in", settings=made.settings)
+    assert "unscaled" not in (tmp_path / "in" / "ATTRIBUTION.md").read_text(encoding="utf-8")
+
+
+def test_bare_ids_outside_the_bucket_are_looked_up_in_the_whole_list(
+    made: Made, tmp_path: Path
+) -> None:
+    """With `--original` an id alone may be that of an image outside, and is chosen as any other."""
+    images = made.with_fate("whole")
+    bare = [each.removeprefix("train/") for each in images]
+    wanted = replace(selection(bare), splits=("train", "validation"))
+    summary = oidkit.download(wanted, tmp_path / "out", settings=made.settings)
+    assert summary.images.fetched == len(images)
+    assert sorted(manifest(tmp_path / "out")) == sorted(images)
+    nobody = replace(wanted, image_ids=(*bare, "0123456789abcdef"))
+    with pytest.raises(oidkit.errors.UsageError, match="1 image id is in no image list"):
+        oidkit.download(nobody, tmp_path / "other", settings=made.settings)
+
+
 def test_a_mirror_without_the_whole_list_says_what_is_not_known(made: Made, tmp_path: Path) -> None:
     """A warning about licences, and a manifest that says why no address is known."""
     image, *_ = made.with_fate("whole")

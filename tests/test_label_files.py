@@ -128,6 +128,16 @@ def test_no_flag_reads_a_table_that_it_does_not_need(
     assert found == wanted | lists_of("v7", *fields["labels"])
 
 
+def test_narratives_of_listed_images_need_no_boxes(server: MirrorServer, tmp_path: Path) -> None:
+    """Where no class is named, nothing has to tell which images show one."""
+    fields: dict[str, Any] = {"classes": (), "image_ids": ("train/0123456789abcdef",)}
+    fields |= {"labels": ("narratives",), "captions": True, "splits": ("train",)}
+    found, _ = asked_of(server, tmp_path / "1", "v7", **fields)
+    assert found == set(files_of("v7", "captions", "train")) | {CLASS_FILES["v7"]}
+    found, _ = asked_of(server, tmp_path / "2", "v7", **fields, exclude=(PERSON,))
+    assert found > set(files_of("v7", "boxes", "train"))
+
+
 def test_no_metadata_reads_no_image_list(server: MirrorServer, tmp_path: Path) -> None:
     """The image list is read with the metadata, and for no other reason."""
     without, _ = asked_of(server, tmp_path / "1", "v7", labels=("points",))
@@ -323,7 +333,9 @@ def test_a_name_that_differs_in_case_alone(named: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("labels", [("boxes",), ("boxes", "masks"), ("relationships",)])
 def test_a_class_of_image_labels_alone(named: Callable[..., Any], labels: tuple[str, ...]) -> None:
     """A class that has no boxes says so, and what it has."""
-    with pytest.raises(UsageError, match=r"Bike path .*has image labels alone.*image-labels"):
+    with pytest.raises(
+        UsageError, match=r"Bike path .*is a class of image labels and points alone.*image-labels"
+    ):
         named("Bike path", release="v7", labels=labels)
 
 

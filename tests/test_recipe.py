@@ -102,7 +102,7 @@ def test_a_recipe_by_hand_names_what_it_needs() -> None:
         ("[selection]\nclasses = 'Dog'", "it: this is no selection: classes is not a list"),
         ("[selection]\nclasses = ['Dog']\nlimit = '3'", "it: this is no selection: limit cannot"),
         ("[selection]\nclasses = ['Dog']\nlimit = 0", "it: a limit of 0 images makes no sense"),
-        ("[selection]\nclasses = ['Dog']\ncolour = 1", "it: this is no selection"),
+        ("[selection]\nclasses = ['Dog']\ncolour = 1", "it: this is no selection: it has 'colour'"),
         ("[selection", "it is not TOML"),
     ],
 )

@@ -85,6 +85,7 @@ def test_what_is_combined_chooses_what_the_sets_come_to(
         assert images(found) == want
 
 
+listed = ("train/0123456789abcdef",)
 hard: dict[str, Any] = {"labels": ("points",), "negatives": True}
 negatives = Selection(("Handgun",), **hard)
 handgun, person, both = Selection(("Handgun",)), Selection(("Person",)), ("Handgun", "Person")
@@ -110,6 +111,16 @@ def test_the_plain_cases_are_not_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("field", ["upright", "original", "metadata", "images"])
+def test_how_images_come_is_no_matter_of_those_taken_away(field: str) -> None:
+    """What the second says of bringing images has no say; the first keeps what it says."""
+    changed: dict[str, Any] = {field: not getattr(handgun, field)}
+    other = dataclasses.replace(handgun, **changed)
+    taken = dataclasses.replace(other, exclude=("Person",))
+    assert other - person == taken
+    assert handgun - dataclasses.replace(other, classes=("Person",)) == handgun - person
+
+
 @pytest.mark.parametrize(
     ("combine", "says"),
     [
@@ -122,6 +133,13 @@ def test_the_plain_cases_are_not_refused() -> None:
         (lambda: Selection(("Dog",), limit=3) - handgun, "they differ in limit"),
         (lambda: handgun - Selection(("Dog",), min_area=0.1), "only images with any"),
         (lambda: handgun - Selection(("Dog",), splits=("train",)), "lacks a split"),
+        (
+            lambda: (
+                Selection((), image_ids=listed, match="all")
+                & Selection(("Dog",), image_ids=listed, match="all")
+            ),
+            "listed images alone",
+        ),
         (lambda: negatives & Selection(("Dog",), **hard), "a negative of another"),
         (lambda: negatives - Selection(("Dog",), **hard), "do not show its classes"),
         (lambda: negatives - Selection(("Dog",), labels=("points",)), "differ in negatives"),

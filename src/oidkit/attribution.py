@@ -16,7 +16,7 @@ from urllib.parse import quote
 from oidkit.rotation import degrees_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["licence_name", "page"]
 
@@ -65,9 +65,13 @@ yourself, on the page that the title leads to.
 {unknown}
 
 Changes: Open Images has rescaled the images, so that the longer side has 1024 pixels at the most,
-with a few exceptions.{turned}
+with a few exceptions.{unscaled}{turned}
 
 """
+_UNSCALED = (
+    " An image that is marked as unscaled came from where it was published, and\n"
+    "has the pixels that it has there."
+)
 _TURNED = (
     " Here, an image that is marked so was turned by so many degrees counter-clockwise\n"
     "(`Rotation` of the image list), and its annotations with it."
@@ -76,18 +80,24 @@ _ROWS_CHANGED = ", and those of turned images are turned with them"
 
 
 def page(
-    rows: Callable[[], Iterable[Sequence[str]]], *, release: str = "", upright: bool = False
+    rows: Callable[[], Iterable[Sequence[str]]],
+    *,
+    release: str = "",
+    upright: bool = False,
+    unscaled: Container[str] = (),
 ) -> Iterator[bytes]:
     """Give the lines of the file.
 
     *rows* gives, each time it is called, the rows of `attribution.csv` in the order of its columns
     (`oidkit.schema.ATTRIBUTION`), by ImageID; they are read more than once and never held. With
-    *upright* images were turned by their `Rotation`.
+    *upright* images were turned by their `Rotation`. Those whose ImageID is in *unscaled* are no
+    copies of Open Images.
     """
     licences: Counter[str] = Counter()
-    count = unknown = 0
-    for _, _, author, _, licence, _, _ in rows():
+    count = unknown = apart = 0
+    for image_id, _, author, _, licence, _, _ in rows():
         count += 1
+        apart += image_id in unscaled
         unknown += not _text(author)
         licences[licence] += 1
     yield _HEAD.format(
@@ -96,10 +106,12 @@ def page(
         images=f"{count:,} image{'s' if count != 1 else ''}",
         licences="\n".join(_summed(licences)) or "No image, no licence.",
         unknown=_told(unknown, count),
+        unscaled=_UNSCALED if apart else "",
         turned=_TURNED if upright else "",
     ).encode()
     for row in rows():
-        yield _entry(row, upright=upright).encode()
+        scaled = row[0] not in unscaled
+        yield _entry(row, scaled=scaled, upright=upright).encode()
     if unknown:
         yield b"\n## Images without a known author\n\n"
         for image_id, _, author, _, _, _, _ in rows():
@@ -137,12 +149,13 @@ def _told(unknown: int, count: int) -> str:
     )
 
 
-def _entry(row: Sequence[str], *, upright: bool) -> str:
+def _entry(row: Sequence[str], *, scaled: bool, upright: bool) -> str:
     image_id, title, author, profile, licence, landing, rotation = row
     work = _link(_text(title) or _text(image_id), landing)
     by = _link(_text(author), profile) if _text(author) else "an author who is not known"
     turned = degrees_of(rotation) if upright else 0
-    changes = f"rescaled, turned by {turned}°" if turned else "rescaled"
+    changes = "rescaled" if scaled else "unscaled"
+    changes += f", turned by {turned}°" if turned else ""
     return f"- {_text(image_id)}: {work} by {by}, {_licence(licence)}; {changes}\n"
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "DiskError",
     "IntegrityError",
     "InterruptedRunError",
+    "LackingFileError",
     "MalformedError",
     "MissingObjectError",
     "NotAMirrorError",
@@ -102,6 +103,18 @@ class NotAMirrorError(UsageError):
         super().__init__(
             f"{source} is not a mirror of Open Images: {because}",
             remedy="give --source the root that holds the folder openimages/, or 'official'",
+        )
+
+
+class LackingFileError(NotAMirrorError):
+    """A mirror has no annotation file where the public buckets have one."""
+
+    def __init__(self, source: str, key: str) -> None:
+        self.source = source
+        UsageError.__init__(
+            self,
+            f"{source} has no {key}",
+            remedy="leave out what needs it (--labels, --no-metadata), or choose another --source",
         )
 
 

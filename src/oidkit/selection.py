@@ -225,6 +225,8 @@ class Selection:
         exclude = _together(self.exclude, other.exclude)
         if set(self.classes) == set(other.classes) and self.match == other.match:
             return replace(self, splits=splits, exclude=exclude)
+        if not (self.classes and other.classes):
+            raise _unsound("&", "one of them is of listed images alone")
         if not (self._needs_all and other._needs_all):
             raise _unsound("&", "one of them takes any of several classes")
         if self.negatives:
@@ -241,10 +243,8 @@ class Selection:
         """
         if not isinstance(other, Selection):
             return NotImplemented
-        free = "splits classes match exclude image_ids annotations layout images metadata original "
-        _alike(self, other, "-", but=free + "min_area " + " ".join(_FLAGS))
         free = "splits classes match exclude image_ids annotations layout images metadata min_area "
-        _alike(self, other, "-", but=free + "upright " + " ".join(_FLAGS))
+        _alike(self, other, "-", but=free + "original upright " + " ".join(_FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
@@ -389,7 +389,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _typed(name: str, value: Any) -> object:
-    """Check the type of a plain value, and turn a list into a tuple."""
+    """Check the name and the type of a plain value, and turn a list into a tuple."""
+    known = [each.name for each in fields(Selection)]
+    if name not in known:
+        raise UsageError(
+            f"this is no selection: it has '{name}', which means nothing",
+            remedy=f"the names are {', '.join(known)}",
+        )
     if name in _LISTS:
         if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
             return tuple(value)

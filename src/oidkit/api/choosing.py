@@ -191,7 +191,9 @@ class Choosing:
 
     @property
     def _telling(self) -> tuple[Label, ...]:
-        """The label types that tell which images show a class."""
+        """The label types that tell which images show a class; none where no class is named."""
+        if not self.classes and not self.excluded:
+            return ()
         return tuple(each for each in self.wanted.labels if each != "narratives") or ("boxes",)
 
     def _files(self, label: Label, split: Split) -> list[tuple[File, Schema]]:
@@ -228,15 +230,22 @@ class Choosing:
             if place == split
         }
         if bare:
-            named |= bare & self._known(split, bare)
-            first, *_ = self.wanted.splits
-            if split == first:
-                known = set[str]().union(*(self._known(each, bare) for each in self.wanted.splits))
-                self._refuse_unknown(sorted(bare - known))
+            splits = self.wanted.splits
+            named |= self._known(split, bare)
+            left = bare.difference(*(self._known(each, bare) for each in splits))
+            if left and self.wanted.original:
+                named |= self._known(split, left, outside=True)
+                left = left.difference(*(self._known(each, left, outside=True) for each in splits))
+            self._refuse_unknown(sorted(left))
         return np.array(sorted(int(each, 16) for each in named), dtype=np.uint64)
 
-    def _known(self, split: Split, image_ids: Collection[str]) -> set[str]:
+    def _known(
+        self, split: Split, image_ids: Collection[str], *, outside: bool = False
+    ) -> set[str]:
+        """Give those of some images that the bucket's list has, or with *outside* the whole one."""
         wanted = np.array(sorted(int(each, 16) for each in image_ids), dtype=np.uint64)
+        if outside:
+            return set(self.image_rows(split, wanted)["ImageID"])
         release = self.session.settings.release_name
         table = self._tables[catalog.image_list(release, split).key]
         return set(table.rows_by_image(wanted, columns=["ImageID"])["ImageID"])

@@ -12,6 +12,7 @@ from oidkit.disk import locked
 from oidkit.errors import (
     AmbiguousClassError,
     DiskError,
+    LackingFileError,
     MissingObjectError,
     NotAMirrorError,
     OidError,
@@ -223,8 +224,8 @@ class Session:
             found = every.resolve(name)
             if not beyond:
                 raise UsageError(
-                    f"{found} has image labels alone, no boxes and no masks",
-                    remedy="ask for them: --labels image-labels",
+                    f"{found} is a class of image labels and points alone",
+                    remedy="ask for those: --labels image-labels",
                 ) from None
             return found
         every = self.every_class() if beyond else None
@@ -344,7 +345,7 @@ class Session:
 
     def _keep_table(self, job: TableJob, found: dict[str, Table]) -> None:
         if isinstance(job.error, MissingObjectError):
-            raise NotAMirrorError(self.source.name, because=f"it has no {job.name}")
+            raise LackingFileError(self.source.name, job.name)
         if job.error is not None:
             self._fall_back(job.error, there=job.name in found)
         elif job.table is not None:

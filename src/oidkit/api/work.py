@@ -74,7 +74,7 @@ class Work:
             summary.annotations[label] = summary.annotations.get(label, 0) + count
         annotations = Writing(dataset, self.choosing, self.choices, self.turning)
         annotations.describe()
-        annotations.write()
+        authors = annotations.write()
         # Masks first: what is wrong with the zips is known before the long part begins.
         carry_masks(
             self.session,
@@ -93,6 +93,10 @@ class Work:
                 origins=self.origins,
                 turning=self.turning,
             )
+            if self.origins and authors is not None:
+                # Only now it is known which of them are no rescaled copies.
+                dataset.manifest.merge()
+                annotations.write_page(authors)
 
     # -- plan -----------------------------------------------------------------------------------
 

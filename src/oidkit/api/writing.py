@@ -81,8 +81,11 @@ class Writing:
             if "masks" in self.wanted.labels:
                 self.dataset.make(f"masks/{split}")
 
-    def write(self) -> None:
-        """Write the lists of ids, the rows of each class, and the metadata of the images."""
+    def write(self) -> Rows | None:
+        """Write the lists of ids, the rows of each class, and the metadata of the images.
+
+        The authors of all images of the folder are given, if they were written.
+        """
         self.session.on_event(PhaseStarted("annotations"))
         file = catalog.class_file(self.session.settings.release_name)
         self.dataset.write_annotations(
@@ -99,9 +102,9 @@ class Writing:
             if self.wanted.metadata:
                 rows = self._write_images(split)
                 authors.append(rows.select(ATTRIBUTION))
-        if authors:
-            self._write_attribution(joined(authors))
+        known = self._write_attribution(joined(authors)) if authors else None
         self.session.on_event(PhaseEnded("annotations"))
+        return known
 
     def _write_lists(self) -> None:
         """Write what the classes beyond the boxable ones, and the attributes, are called."""
@@ -212,17 +215,23 @@ class Writing:
         self._add_rows(f"csv/images_{split}.csv", rows)
         return rows
 
-    def _write_attribution(self, rows: Rows) -> None:
+    def _write_attribution(self, rows: Rows) -> Rows:
         """Write the authors of all images of the folder, as a table and as a page."""
         known = self._with_earlier("attribution.csv", rows)
         for choice in self.choices.values():
             known = with_images(known, choice.images)
         self.dataset.write_annotations("attribution.csv", printed(known))
+        self.write_page(known)
+        return known
+
+    def write_page(self, known: Rows) -> None:
+        """Write the authors of all images as a page, with what was changed as far as it came."""
         make = functools.partial(
             attribution.page,
             known.iter_rows,
             release=self.session.settings.release_name,
             upright=self.wanted.upright,
+            unscaled=frozenset(image_names(self.dataset.manifest.from_elsewhere())),
         )
         self.dataset.write_lines("ATTRIBUTION.md", make())
 

@@ -111,8 +111,8 @@ def add_labels(parser: Parser) -> None:
     parser.add_argument(
         "--labels",
         metavar="LIST",
-        help="label types with commas between: boxes, masks "
-        "(default: boxes,masks, as far as the release has them)",
+        help="label types with commas between: boxes, masks, image-labels, relationships, points, "
+        "narratives (default: boxes,masks, as far as the release has them)",
     )
 
 

@@ -172,6 +172,9 @@ def selection_of(options: Namespace) -> Selection:
             "no class was named",
             remedy="name one, as in: oid download Handgun; list them with: oid classes",
         )
+    listed = _listed(options.image_ids, flag="--image-ids")
+    if not names and not listed:
+        raise UsageError(f"{options.image_ids} lists no image", remedy="check --image-ids")
     from oidkit.selection import Selection
 
     return Selection(
@@ -191,7 +194,7 @@ def selection_of(options: Namespace) -> Selection:
         original=options.original,
         annotations=options.annotations,
         upright=options.upright,
-        image_ids=tuple(_listed(options.image_ids, flag="--image-ids")),
+        image_ids=tuple(listed),
         label_source=options.label_source,
         min_confidence=options.min_confidence,
         negatives=options.negatives,

@@ -127,6 +127,13 @@ class Manifest:
         )
         return np.unique(ids.collect().to_series().to_numpy())
 
+    def from_elsewhere(self) -> NDArray[np.uint64]:
+        """Give the images that came from an address of their own, not from the image bucket."""
+        whole = (pl.col("kind") == "image") & (pl.col("status") == "ok")
+        rows = self._rows.lazy().filter(whole, pl.col("key").str.contains("://", literal=True))
+        image = _IMAGE_ID.str.to_integer(base=16, dtype=pl.UInt64)
+        return rows.select(image.drop_nulls().unique().sort()).collect().to_series().to_numpy()
+
     def pictures(self) -> pl.DataFrame:
         """Give the columns split, kind, image, status and bytes of every image and mask.
 
