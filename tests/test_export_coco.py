@@ -14,7 +14,7 @@ import oidkit
 from export_oracle import FLAGS, NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
 from oidkit.formats.coco import Coco, image_number
-from oidkit.formats.model import Flags
+from oidkit.formats.model import Flags, Frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,3 +213,14 @@ def test_pycocotools_evaluates_the_annotations_against_themselves(out: Path) -> 
     scored.accumulate()
     scored.summarize()
     assert scored.stats[0] == pytest.approx(1.0)
+
+
+def test_an_export_that_is_given_up_leaves_no_file_open(tmp_path: Path) -> None:
+    """A writer can be closed half way, and twice."""
+    made = Coco()
+    writer = made.writer(tmp_path, CATEGORIES)
+    one = picture(tmp_path, A)
+    writer.add(one, made.prepare(one, Frame(WIDTH, HEIGHT), None))
+    writer.close()
+    writer.close()
+    assert not (tmp_path / "annotations/instances_train.json").read_text().endswith("}\n")

@@ -210,6 +210,12 @@ class _Writer:
         told = f"masks that have no pixel left at the size of their picture: {self._empty:,}"
         return [told] if self._empty else []
 
+    def close(self) -> None:
+        """Let go of the files of an export that was given up."""
+        for split in self._splits.values():
+            split.images.close()
+            split.file.close()
+
     def _begun(self, split: str) -> _Split:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"instances_{split}.json"
