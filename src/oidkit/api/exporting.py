@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
+import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -263,7 +266,8 @@ class _Run:
         waiting: deque[tuple[list[Picture], Any]] = deque()
         try:
             for batch in self.pictures.batches():
-                waiting.append((batch, pool.submit(make_in_worker, batch)))
+                with _deaf_to_interrupts() if not waiting else contextlib.nullcontext():
+                    waiting.append((batch, pool.submit(make_in_worker, batch)))
                 if len(waiting) > 2 * workers:
                     first, future = waiting.popleft()
                     yield first, future.result()
@@ -277,6 +281,22 @@ class _Run:
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait while workers start: they inherit that they are not to hear it.
+
+    A terminal sends it to all of them, and one that is still importing would print a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _opened(folder: Path) -> tuple[Dataset, Description]:

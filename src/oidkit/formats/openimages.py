@@ -20,7 +20,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from oidkit.formats.masking import mask_png
+from oidkit.formats.masks import pixels
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.taxonomy import mid_stem
 
@@ -135,7 +135,11 @@ def _sides(picture: Picture, frame: Frame, thing: Thing) -> tuple[str, ...]:
 def _mask(picture: Picture, frame: Frame, mask: Path, path: str) -> OutFile:
     """Link the published mask, which readers scale to the picture, unless a letterbox moves it."""
     if frame.offset_x or frame.offset_y:
-        return OutFile(path, content=mask_png(mask, picture, frame))
+        from PIL import Image
+
+        made = io.BytesIO()
+        Image.fromarray(pixels(mask, picture, frame)).save(made, "PNG")
+        return OutFile(path, content=made.getvalue())
     return OutFile(path, source=mask)
 
 
