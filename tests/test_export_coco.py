@@ -15,9 +15,13 @@ from export_oracle import FLAGS, NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
 from oidkit.formats.coco import Coco, image_number
 from oidkit.formats.model import Flags, Frame
+from oidkit.formats.voc import Voc
+from oidkit.formats.yolo import Yolo
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from oidkit.formats.model import Format
 
 # pycocotools 2.0.11 hands numpy 2 an array the old way.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -152,6 +156,15 @@ def test_a_mask_without_a_box_has_the_bounds_of_its_pixels(tmp_path: Path) -> No
     assert first["bbox"] == [20, 10, 90, 65]
     assert (last["id"], last["segmentation"]) == (3, [])
     assert told_of.endswith(": 2")
+
+
+@pytest.mark.parametrize("made", [Coco(), Coco(polygons=True), Yolo("segment"), Voc()])
+def test_a_damaged_mask_is_left_out_and_counted(made: Format, tmp_path: Path) -> None:
+    """A mask that cannot be read does not end an export: its box is kept, the user is told."""
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(b"no PNG")
+    notes = exported(made, tmp_path / "out", [picture(tmp_path, A, thing(mask=mask))])
+    assert [note for note in notes if "cannot be read" in note and note.endswith(": 1")]
 
 
 def test_an_image_has_a_number_that_is_its_own(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import json
 import re
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from oidkit.catalog import OFFICIAL_HOSTS
-from oidkit.formats.masks import runs
+from oidkit.formats.masks import LEFT_OUT, mask_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.outlines import polygons
 
@@ -45,7 +46,7 @@ class _Rows(NamedTuple):
     image: dict[str, Any]
     license: str
     annotations: list[tuple[int, str]]
-    empty_masks: int
+    told: Counter[str]
 
 
 def image_number(image_id: str) -> int:
@@ -88,15 +89,13 @@ class Coco:
             "author_url": about.get("AuthorProfileURL", ""),
         }
         annotations = []
-        empty = 0
+        told: Counter[str] = Counter()
         for thing in picture.things:
-            shape = runs(thing.mask, picture, frame) if thing.mask else None
-            if shape is not None and not shape.area:
-                shape, empty = None, empty + 1
+            shape = mask_of(thing, picture, frame, told)
             made = self._annotation(thing, picture, frame, shape)
             if made is not None:
                 annotations.append((thing.number + 1, json.dumps(made, separators=(",", ":"))))
-        rows = _Rows(described, about.get("License", ""), annotations, empty)
+        rows = _Rows(described, about.get("License", ""), annotations, told)
         return Entry((image,) if image is not None else (), rows)
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> _Writer:
@@ -163,7 +162,7 @@ class _Writer:
     def __init__(self, out: Path, categories: tuple[Category, ...]) -> None:
         self._folder = out / "annotations"
         self._splits: dict[str, _Split] = {}
-        self._empty = 0
+        self._told: Counter[str] = Counter()
         self._categories = [
             {
                 "id": each.number + 1,
@@ -187,7 +186,7 @@ class _Writer:
         before = ",\n" if split.last >= 0 else "\n"
         split.images.write(before + json.dumps(described, separators=(",", ":")))
         split.last = number
-        self._empty += rows.empty_masks
+        self._told.update(rows.told)
         for annotation, rest in rows.annotations:
             before = ",\n" if split.any_annotation else "\n"
             # The rest is an object of its own, whose first brace is left out.
@@ -207,8 +206,7 @@ class _Writer:
             ]
             split.file.write(f'\n],\n"licenses":{json.dumps(licenses)}}}\n')
             split.file.close()
-        told = f"masks that have no pixel left at the size of their picture: {self._empty:,}"
-        return [told] if self._empty else []
+        return [text.format(n=self._told[key]) for key, text in LEFT_OUT.items() if self._told[key]]
 
     def close(self) -> None:
         """Let go of the files of an export that was given up."""

@@ -22,16 +22,18 @@ from oidkit.errors import MalformedError
 from oidkit.imagefile import png_size
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     import numpy as np
     import numpy.typing as npt
 
-    from oidkit.formats.model import Frame, Picture
+    from oidkit.formats.model import Frame, Picture, Thing
 
     Pixels = npt.NDArray[np.bool_]
     Bytes = npt.NDArray[np.uint8]
     Numbers = npt.NDArray[np.int64]
 
-__all__ = ["Rle", "Runs", "nearest", "pixels", "rle", "runs", "runs_of"]
+__all__ = ["LEFT_OUT", "Rle", "Runs", "mask_of", "nearest", "pixels", "rle", "runs", "runs_of"]
 
 _IHDR = slice(24, 29)
 _PLAIN = b"\x01\x00\x00\x00\x00"
@@ -43,6 +45,13 @@ _HALF = 128
 # COCO writes a number in groups of five bits, the sixth says that more follow, and adds 48 to make
 # a character of it (rleToString in maskApi.c of pycocotools).
 _BITS, _MORE, _ZERO = 5, 32, 48
+
+
+LEFT_OUT = {
+    "empty": "masks that have no pixel left at the size of their picture: {n:,}",
+    "damaged": "masks that cannot be read and were left out (see: oid verify DIR): {n:,}",
+}
+"""What `mask_of` counts, and what the user is told of it."""
 
 
 class Rle(TypedDict):
@@ -106,6 +115,28 @@ class Runs:
     def rle(self) -> Rle:
         """Give the mask as COCO's compressed run lengths."""
         return {"size": [self.height, self.width], "counts": _written(self.counts)}
+
+
+def mask_of(thing: Thing, picture: Picture, frame: Frame, told: Counter[str]) -> Runs | None:
+    """Give the mask of an object, or None where it has none, an empty or a damaged one.
+
+    The last two are counted in *told*, by the keys of `LEFT_OUT`.
+
+    Raises:
+        OSError: the file cannot be read.
+
+    """
+    if thing.mask is None:
+        return None
+    try:
+        found = runs(thing.mask, picture, frame)
+    except MalformedError:
+        told["damaged"] += 1
+        return None
+    if not len(found.places):
+        told["empty"] += 1
+        return None
+    return found
 
 
 def runs(mask: bytes | Path, picture: Picture, frame: Frame) -> Runs:

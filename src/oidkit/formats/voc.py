@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree import ElementTree as ET
 
-from oidkit.formats.masks import runs
+from oidkit.formats.masks import LEFT_OUT, mask_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _WAITING = 1 << 16
 _TOLD = {
     "objects": "masks beyond the 254 objects that SegmentationObject holds, left out of it: {n:,}",
     "classes": "masks beyond the 254 classes that SegmentationClass holds, void in it: {n:,}",
-    "empty": "masks that have no pixel left at the size of their picture: {n:,}",
+    **LEFT_OUT,
 }
 
 
@@ -72,9 +72,7 @@ class Voc:
         shapes: list[tuple[int, Thing, Runs]] = []
         kept: list[tuple[Thing, tuple[int, int, int, int]]] = []
         for thing in picture.things:
-            shape = runs(thing.mask, picture, frame) if thing.mask else None
-            if shape is not None and not shape.area:
-                shape, told["empty"] = None, told["empty"] + 1
+            shape = mask_of(thing, picture, frame, told)
             box = _box(thing, picture, frame, shape)
             if box is None:
                 continue

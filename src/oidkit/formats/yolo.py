@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from oidkit.formats.masks import runs
+from oidkit.formats.masks import LEFT_OUT, mask_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.outlines import joined, polygons
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from oidkit.formats.masks import Runs
-
-    Box = tuple[float, float, float, float]
 
 __all__ = ["Task", "Yolo"]
 
@@ -36,7 +33,7 @@ _TOLD = {
     "group_of": "boxes around groups (IsGroupOf), each written as one object: {n:,}",
     "box": "objects without a mask, outlined by their boxes: {n:,}",
     "joined": "objects of several parts, each written as one outline with seams: {n:,}",
-    "empty": "masks that have no pixel left at the size of their picture: {n:,}",
+    **LEFT_OUT,
 }
 
 
@@ -84,7 +81,7 @@ class Yolo:
         """Give x-centre, y-centre, width and height; nothing where a mask is all, and empty."""
         if thing.box is not None:
             box = frame.box(picture, thing.box)
-        elif (shape := _shape(thing, picture, frame, told)) is not None:
+        elif (shape := mask_of(thing, picture, frame, told)) is not None:
             x, y, width, height = shape.box
             box = (x, y, x + width, y + height)
         else:
@@ -96,7 +93,7 @@ class Yolo:
         self, thing: Thing, picture: Picture, frame: Frame, told: Counter[str]
     ) -> tuple[float, ...]:
         """Give x and y of each point in turn; nothing where a mask is all, and empty."""
-        shape = _shape(thing, picture, frame, told)
+        shape = mask_of(thing, picture, frame, told)
         if shape is not None:
             parts = polygons(shape.pixels)
             told["joined"] += len(parts) > 1
@@ -148,15 +145,6 @@ class _Writer:
 def _in_order(row: tuple[str, str]) -> tuple[int, str]:
     usual = (*_NEEDED, "test")
     return (usual.index(row[0]) if row[0] in usual else len(usual), row[0])
-
-
-def _shape(thing: Thing, picture: Picture, frame: Frame, told: Counter[str]) -> Runs | None:
-    """Give the mask of an object, or None where it has none or an empty one."""
-    if thing.mask is None:
-        return None
-    shape = runs(thing.mask, picture, frame)
-    told["empty"] += not shape.area
-    return shape if shape.area else None
 
 
 def _shares(numbers: Iterable[float], frame: Frame) -> tuple[float, ...]:
