@@ -238,11 +238,21 @@ class _Run:
                 self.summary.damaged += made.fault == "damaged"
                 if len(self.summary.left_out) < _MOST_LISTED:
                     self.summary.left_out.append(name)
+                self._uncount(picture)
                 continue
             self.writer.add(self.making.shown(picture), made.entry)
             self.summary.pictures[picture.split] += 1
             self.summary.bytes += made.bytes
             self.on_event(Fetched(name, made.bytes))
+
+    def _uncount(self, picture: Picture) -> None:
+        """Take the objects of a picture that is left out from the counts of all that was read."""
+        summary = self.summary
+        for thing in picture.things:
+            summary.boxes -= thing.box is not None
+            summary.masks -= thing.mask is not None
+            summary.joined -= thing.box is not None and thing.mask is not None
+            summary.lone_masks -= thing.box is None
 
     def _alone(self) -> Iterator[tuple[list[Picture], list[Made]]]:
         for batch in self.pictures.batches():
