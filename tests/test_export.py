@@ -442,7 +442,7 @@ def test_damaged_images_are_left_out_and_counted(copied: Path, tmp_path: Path) -
     for path in (copied / "images").rglob(f"{first}.jpg"):
         path.write_bytes(b"not a picture")
     for path in (copied / "images").rglob(f"{second}.jpg"):
-        path.write_bytes(path.read_bytes()[:700])
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     summary = oidkit.export(copied, tmp_path / "out", "csv", image_size=50)
     assert summary.damaged == 2
     table = rows(tmp_path / "out" / "boxes.csv")
@@ -482,6 +482,9 @@ def test_an_annotation_file_that_was_changed_is_named(copied: Path, tmp_path: Pa
         (["--format", "csv", "--split-ratio", "train=0.8,val=0.1"], "make 0.9, not 1"),
         (["--format", "csv", "--split-ratio", "train"], "is not the share of one split"),
         (["--format", "csv", "--split-ratio", "../x=1"], "no name for a split"),
+        (["--format", "yolo", "--split-ratio", "train=0.5,names=0.5"], "no name for a split"),
+        (["--format", "parquet", "--split-ratio", "my-train=1"], "no name for a split"),
+        (["--format", "yolo", "--split-ratio", "val=0.5,validation=0.5"], "the same split"),
         (["--format", "csv", "--seed", "3"], "--seed says which image"),
         (["--format", "csv", "--resize", "stretch"], "no image size is given"),
         (["--format", "csv", "--image-size", "0"], "makes no sense"),
