@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -25,7 +26,10 @@ from oidkit.cli import main
 from oidkit.errors import DiskError, IntegrityError, InterruptedRunError, OidError, UsageError
 from oidkit.events import Fetched
 from oidkit.formats.folder import MARKER, replacing
+from oidkit.formats.frames import Resizing, frame_of
 from oidkit.formats.making import Making
+from oidkit.formats.model import Picture
+from oidkit.formats.objects import mask_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +135,10 @@ def test_every_mask_is_there_once_and_with_its_own_box(dataset: Path, tmp_path: 
         mask = masks[Path(row["mask"]).name]
         assert row["box_id"] == mask["BoxID"]
         source = dataset / "masks" / row["split"] / mask["MaskPath"]
-        assert (tmp_path / "out" / row["mask"]).samefile(source)
+        size = (int(row["width"]), int(row["height"]))
+        with Image.open(source) as stored, Image.open(tmp_path / "out" / row["mask"]) as made:
+            expected = stored.convert("L").resize(size, Image.Resampling.NEAREST)
+            assert made.convert("L").tobytes() == expected.tobytes()
         if row["xmin"]:
             assert abs(float(row["xmin"]) / int(row["width"]) - float(mask["BoxXMin"])) < 1e-3
             assert abs(float(row["ymax"]) / int(row["height"]) - float(mask["BoxYMax"])) < 1e-3
@@ -342,6 +349,30 @@ def test_openimages_has_the_published_rows_again(dataset: Path, tmp_path: Path) 
         assert size_of(there(dataset)[image_id]) == (int(width), int(height))
 
 
+@pytest.mark.parametrize("name", ["csv", "openimages"])
+@pytest.mark.parametrize("more", [{}, {"image_size": 50}, {"image_size": 50, "resize": "stretch"}])
+def test_masks_as_files_have_the_pixels_of_their_picture(
+    dataset: Path, tmp_path: Path, name: str, more: dict[str, Any]
+) -> None:
+    """A mask of another size than its image is brought to the size of the exported picture."""
+    oidkit.export(dataset, tmp_path / "out", name, **more)
+    masks = sorted((tmp_path / "out" / "masks").rglob("*.png"))
+    assert masks
+    for path in masks:
+        picture = tmp_path / "out" / "images" / path.parent.name / f"{path.name[:16]}.jpg"
+        assert size_of(path) == size_of(picture)
+
+
+def test_a_mask_file_is_padded_by_a_single_pixel(tmp_path: Path) -> None:
+    """A published mask that has the size of the padded picture is not taken for the padded one."""
+    Image.new("1", (30, 30), 1).save(tmp_path / "mask.png")
+    picture = Picture("train", "0" * 16, tmp_path / "a.jpg", 60, 58)
+    frame = frame_of(60, 58, Resizing(30, "letterbox"))
+    made = mask_file(picture, tmp_path / "mask.png", frame, "masks/mask.png")
+    with Image.open(io.BytesIO(made.content or b"")) as mask:
+        assert (mask.size, mask.getbbox()) == ((30, 30), (0, 0, 30, 29))
+
+
 def test_openimages_moves_masks_into_a_letterbox(dataset: Path, tmp_path: Path) -> None:
     """Where pictures are padded, masks are too, and cover what their boxes cover."""
     oidkit.export(dataset, tmp_path / "out", "openimages", image_size=160, resize="letterbox")
@@ -411,10 +442,14 @@ def test_damaged_images_are_left_out_and_counted(copied: Path, tmp_path: Path) -
     for path in (copied / "images").rglob(f"{first}.jpg"):
         path.write_bytes(b"not a picture")
     for path in (copied / "images").rglob(f"{second}.jpg"):
-        path.write_bytes(path.read_bytes()[:700])
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     summary = oidkit.export(copied, tmp_path / "out", "csv", image_size=50)
     assert summary.damaged == 2
-    assert not {first, second} & {row["image_id"] for row in rows(tmp_path / "out" / "boxes.csv")}
+    table = rows(tmp_path / "out" / "boxes.csv")
+    assert not {first, second} & {row["image_id"] for row in table}
+    # What is counted is what was exported.
+    assert summary.boxes == sum(bool(row["xmin"]) for row in table)
+    assert summary.masks == sum(bool(row["mask"]) for row in table)
 
 
 def test_a_picture_that_was_replaced_has_the_size_of_its_file(copied: Path, tmp_path: Path) -> None:
@@ -447,6 +482,9 @@ def test_an_annotation_file_that_was_changed_is_named(copied: Path, tmp_path: Pa
         (["--format", "csv", "--split-ratio", "train=0.8,val=0.1"], "make 0.9, not 1"),
         (["--format", "csv", "--split-ratio", "train"], "is not the share of one split"),
         (["--format", "csv", "--split-ratio", "../x=1"], "no name for a split"),
+        (["--format", "yolo", "--split-ratio", "train=0.5,names=0.5"], "no name for a split"),
+        (["--format", "parquet", "--split-ratio", "my-train=1"], "no name for a split"),
+        (["--format", "yolo", "--split-ratio", "val=0.5,validation=0.5"], "the same split"),
         (["--format", "csv", "--seed", "3"], "--seed says which image"),
         (["--format", "csv", "--resize", "stretch"], "no image size is given"),
         (["--format", "csv", "--image-size", "0"], "makes no sense"),
@@ -763,6 +801,27 @@ def test_an_upright_export_is_that_of_an_upright_download(copied: Path, tmp_path
                 turned = stored.rotate(int(degrees), expand=True)
                 assert made.convert("L").tobytes() == turned.convert("L").tobytes()
     assert all(moved.values())
+
+
+def test_a_damaged_mask_is_named_whether_it_is_turned_or_not(copied: Path, tmp_path: Path) -> None:
+    """It is the mask that is damaged: no picture is left out for it without a word."""
+    table = copied / "attribution.csv"
+    known = rows(table)
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(known[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row | {"Rotation": "90.0"} for row in known)
+    broken = next(
+        path
+        for path in sorted((copied / "masks").rglob("*.png"))
+        if path.name[:16] in there(copied)
+    )
+    broken.unlink()
+    broken.write_bytes(b"no PNG")
+    for name in ("coco", "csv", "openimages"):
+        for upright in (True, False):
+            with pytest.raises(OidError, match=broken.name):
+                oidkit.export(copied, tmp_path / "out", name, upright=upright)
 
 
 def test_an_upright_export_needs_to_know_the_rotations(copied: Path, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ _FEW = 512
 """Up to so many pictures that are only linked are made without other processes."""
 _FEW_RESIZED = 64
 _OPTIONS = 1
+_NO_SPLITS = ("names", "nc", "path", "download", "trainval")
 
 
 class ExportOptions(TypedDict, total=False):
@@ -238,11 +239,21 @@ class _Run:
                 self.summary.damaged += made.fault == "damaged"
                 if len(self.summary.left_out) < _MOST_LISTED:
                     self.summary.left_out.append(name)
+                self._uncount(picture)
                 continue
             self.writer.add(self.making.shown(picture), made.entry)
             self.summary.pictures[picture.split] += 1
             self.summary.bytes += made.bytes
             self.on_event(Fetched(name, made.bytes))
+
+    def _uncount(self, picture: Picture) -> None:
+        """Take the objects of a picture that is left out from the counts of all that was read."""
+        summary = self.summary
+        for thing in picture.things:
+            summary.boxes -= thing.box is not None
+            summary.masks -= thing.mask is not None
+            summary.joined -= thing.box is not None and thing.mask is not None
+            summary.lone_masks -= thing.box is None
 
     def _alone(self) -> Iterator[tuple[list[Picture], list[Made]]]:
         for batch in self.pictures.batches():
@@ -326,9 +337,15 @@ def _shares(ratio: Mapping[str, float]) -> dict[str, float]:
     import re
 
     for name, share in ratio.items():
-        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+        # The Hub's `datasets` takes no dash; the others are words of data.yaml and of VOC's lists.
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name) or name in _NO_SPLITS:
             raise UsageError(
-                f"'{name}' is no name for a split", remedy="use letters, digits, - and _"
+                f"'{name}' is no name for a split",
+                remedy="use letters, digits and _, as in train, val and test",
+            )
+        if name == "val" and "validation" in ratio:
+            raise UsageError(
+                "val and validation are the same split to some formats", remedy="choose one"
             )
         if not 0 < share <= 1:
             raise UsageError(

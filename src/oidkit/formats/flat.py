@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
+from oidkit.formats.objects import mask_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,10 +43,9 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class FlatCsv:
-    """`boxes.csv`, `images.csv` with every picture, `images/<split>/` and the masks as published.
+    """`boxes.csv`, `images.csv` with every picture, `images/<split>/` and `masks/<split>/`.
 
-    A mask without a box has no coordinates. Its path is that of the published file, whose size is
-    not that of the picture.
+    A mask without a box has no coordinates. Masks are in the pixels of the picture that is written.
     """
 
     @property
@@ -57,7 +57,7 @@ class FlatCsv:
 
     def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
         masks = [
-            OutFile(f"masks/{picture.split}/{thing.mask.name}", source=thing.mask)
+            mask_file(picture, thing.mask, frame, f"masks/{picture.split}/{thing.mask.name}")
             for thing in picture.things
             if thing.mask is not None
         ]

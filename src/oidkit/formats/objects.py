@@ -10,15 +10,21 @@ import numpy as np
 from PIL import Image
 
 from oidkit.formats.masks import pixels
+from oidkit.formats.model import OutFile
+from oidkit.imagefile import png_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from oidkit.formats.model import Frame, Picture, Thing
 
-__all__ = ["Shape", "box_of", "mask_png", "plain_flags", "shape_of"]
+__all__ = ["Shape", "box_of", "mask_file", "mask_png", "plain_flags", "shape_of"]
+
+_HEADER = 64
+"""So many bytes of a PNG tell its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,20 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
     if not across.size:
         return None
     return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
+
+
+def mask_file(picture: Picture, mask: Path, frame: Frame, path: str) -> OutFile:
+    """Give a mask as a file in the pixels of the written picture.
+
+    It is the published one where that has this size, else a PNG of one bit.
+    """
+    with mask.open("rb") as file:
+        size = png_size(file.read(_HEADER))
+    inner = (round(picture.width * frame.scale_x), round(picture.height * frame.scale_y))
+    # The padding of a letterbox may be a single pixel behind the picture.
+    if size == inner == (frame.width, frame.height):
+        return OutFile(path, source=mask)
+    return OutFile(path, content=mask_png(pixels(mask, picture, frame)))
 
 
 def mask_png(mask: NDArray[np.bool_]) -> bytes:

@@ -1,4 +1,4 @@
-"""Open Images' own layout, as datumaro, CVAT and FiftyOne import it.
+"""Open Images' own layout, as datumaro and CVAT import it.
 
 ::
 
@@ -20,8 +20,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from oidkit.formats.masks import pixels
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
+from oidkit.formats.objects import mask_file
 from oidkit.taxonomy import mid_stem
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class OpenImages:
     """The published layout for the pictures and classes of an export.
 
     LabelName is the MID of a class; one that was merged or renamed is named by its first MID.
-    Boxes are normalised to the picture that is written.
+    Boxes are normalised to the picture that is written, and masks are in its pixels.
     """
 
     @property
@@ -111,7 +111,8 @@ class OpenImages:
                 )
             if thing.mask is not None:
                 name = f"{picture.image_id}_{mid_stem(thing.mid)}_{thing.box_id}.png"
-                files.append(_mask(picture, frame, thing.mask, f"masks/{picture.split}/{name}"))
+                path = f"masks/{picture.split}/{name}"
+                files.append(mask_file(picture, thing.mask, frame, path))
                 corners = sides or ("", "", "", "")
                 masks.append(
                     (name, picture.image_id, thing.category, thing.box_id, *corners, "", "")
@@ -130,17 +131,6 @@ def _sides(picture: Picture, frame: Frame, thing: Thing) -> tuple[str, ...]:
     shares = (x0 / frame.width, x1 / frame.width, y0 / frame.height, y1 / frame.height)
     # Ten decimals are what the published boxes have at the most.
     return tuple(f"{share:.10g}" for share in shares)
-
-
-def _mask(picture: Picture, frame: Frame, mask: Path, path: str) -> OutFile:
-    """Link the published mask, which readers scale to the picture, unless a letterbox moves it."""
-    if frame.offset_x or frame.offset_y:
-        from PIL import Image
-
-        made = io.BytesIO()
-        Image.fromarray(pixels(mask, picture, frame)).save(made, "PNG")
-        return OutFile(path, content=made.getvalue())
-    return OutFile(path, source=mask)
 
 
 def _image_row(picture: Picture) -> tuple[str, ...]:

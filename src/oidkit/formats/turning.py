@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from oidkit.errors import MalformedError
 from oidkit.formats.resizing import DamagedImageError
 from oidkit.rotation import degrees_of
 from oidkit.upright import CannotTurnError, turned_jpeg, turned_mask
@@ -55,7 +56,8 @@ def write_turned(picture: Picture, out: Path) -> None:
     """Write the files that the turned picture names.
 
     Raises:
-        DamagedImageError: the picture or one of its masks cannot be decoded.
+        DamagedImageError: the picture cannot be decoded.
+        MalformedError: one of its masks cannot.
 
     """
     degrees = degrees_of(picture.metadata.get("Rotation")) or 0
@@ -65,13 +67,23 @@ def write_turned(picture: Picture, out: Path) -> None:
     folder.mkdir(exist_ok=True)
     try:
         made = {picture.path.name: turned_jpeg(picture.path.read_bytes(), degrees)}
-        for thing in picture.things:
-            if thing.mask is not None:
-                made[thing.mask.name] = turned_mask(thing.mask.read_bytes(), degrees)
     except CannotTurnError as error:
         raise DamagedImageError(str(error)) from error
+    for thing in picture.things:
+        if thing.mask is not None:
+            made[thing.mask.name] = _turned_mask(thing.mask, degrees)
     for name, data in made.items():
         (folder / name).write_bytes(data)
+
+
+def _turned_mask(mask: Path, degrees: int) -> bytes:
+    try:
+        return turned_mask(mask.read_bytes(), degrees)
+    except CannotTurnError as error:
+        raise MalformedError(
+            f"{mask.name} is not a PNG that can be read",
+            remedy="fetch it again: oid verify DIR --repair",
+        ) from error
 
 
 def _box(box: tuple[float, float, float, float], degrees: int) -> tuple[float, float, float, float]:
