@@ -38,7 +38,7 @@ READ := $(CONSUMERS)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-consumers check lint format docs lock build clean
+.PHONY: help demo test consumers test-consumers check lint format docs lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
@@ -57,6 +57,8 @@ demo: $(BASE)
 # pytest comes last, so that its closing line is the last of the run.
 test: check
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+consumers: $(READERS)
 
 # Warnings of other people's code are theirs.
 test-consumers: $(READERS)
