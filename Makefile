@@ -16,6 +16,8 @@ TORCH ?= torch==2.13.0
 TORCHVISION ?= torchvision==0.28.0
 # Its loader of datasets; without the window library and the services that it asks for besides.
 ULTRALYTICS ?= ultralytics==8.4.190
+# One file of it, its importer of Open Images; none of the server and libraries that it asks for.
+FIFTYONE ?= fiftyone==1.22.1
 CONSUMERS ?= build/consumers
 
 ifeq ($(OS),Windows_NT)
@@ -123,4 +125,6 @@ $(READERS): requirements/consumers.txt
 		$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps '$(TORCHVISION)' \
 			'$(ULTRALYTICS)'; \
 	} || echo 'PyTorch cannot be had here: the tests that need it will skip' >&2
+	@$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps '$(FIFTYONE)' || \
+		echo 'FiftyOne cannot be had here: the tests of its importer will skip' >&2
 	@touch $@

@@ -1,4 +1,4 @@
-"""Open Images' own layout, as datumaro and CVAT import it.
+"""Open Images' own layout, as datumaro and CVAT import it, and FiftyOne's beside it.
 
 ::
 
@@ -9,6 +9,7 @@
     annotations/<split>-annotations-human-imagelabels.csv
     annotations/images.meta                                  <ImageID> <height> <width>
     images/<split>/<ImageID>.jpg   masks/<split>/<MaskPath>
+    fiftyone/<split>/...                                     links (oidkit.formats.fiftyone)
 
 The names of the files are those of V5, for which datumaro reads a class file without a header.
 """
@@ -20,6 +21,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from oidkit.formats import fiftyone
+from oidkit.formats.masks import runs
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.objects import mask_file
 from oidkit.taxonomy import mid_stem
@@ -78,6 +81,13 @@ _FILES = {
     "{}-annotations-object-segmentation.csv": _MASKS,
     "{}-annotations-human-imagelabels.csv": _LABELS,
 }
+_FIFTYONE = (
+    "metadata/image_ids.csv",
+    "labels/detections.csv",
+    "labels/segmentations.csv",
+    "labels/classifications.csv",
+)
+"""The places of the same files in FiftyOne's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +106,7 @@ class OpenImages:
         return f"images/{picture.split}/{picture.image_id}.jpg"
 
     def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
-        files = [image] if image is not None else []
+        files = [image, fiftyone.image_file(picture, image)] if image is not None else []
         boxes, masks = [], []
         for thing in picture.things:
             sides = _sides(picture, frame, thing)
@@ -112,22 +122,33 @@ class OpenImages:
             if thing.mask is not None:
                 name = f"{picture.image_id}_{mid_stem(thing.mid)}_{thing.box_id}.png"
                 path = f"masks/{picture.split}/{name}"
-                files.append(mask_file(picture, thing.mask, frame, path))
-                corners = sides or ("", "", "", "")
+                mask = mask_file(picture, thing.mask, frame, path)
+                files += (mask, fiftyone.mask_file(picture, name, mask))
+                corners = sides or _corners(picture, frame, thing.mask)
                 masks.append(
                     (name, picture.image_id, thing.category, thing.box_id, *corners, "", "")
                 )
         return Entry(tuple(files), (_image_row(picture), boxes, masks, (frame.height, frame.width)))
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> _Writer:
-        return _Writer(out / "annotations", categories)
+        return _Writer(out, categories)
 
 
 def _sides(picture: Picture, frame: Frame, thing: Thing) -> tuple[str, ...]:
     """Give XMin, XMax, YMin, YMax as shares of the written picture, or nothing without a box."""
     if thing.box is None:
         return ()
-    x0, y0, x1, y1 = frame.box(picture, thing.box)
+    return _shares(frame, frame.box(picture, thing.box))
+
+
+def _corners(picture: Picture, frame: Frame, mask: Path) -> tuple[str, ...]:
+    """Give the sides of the set pixels: FiftyOne reads no mask that has no corners."""
+    left, top, width, height = runs(mask, picture, frame).box
+    return _shares(frame, (left, top, left + width, top + height))
+
+
+def _shares(frame: Frame, box: tuple[float, float, float, float]) -> tuple[str, ...]:
+    x0, y0, x1, y1 = box
     shares = (x0 / frame.width, x1 / frame.width, y0 / frame.height, y1 / frame.height)
     # Ten decimals are what the published boxes have at the most.
     return tuple(f"{share:.10g}" for share in shares)
@@ -141,9 +162,11 @@ def _image_row(picture: Picture) -> tuple[str, ...]:
 class _Writer:
     """Writes the files of a split as long as its pictures come, one split after the other."""
 
-    def __init__(self, folder: Path, categories: tuple[Category, ...]) -> None:
+    def __init__(self, out: Path, categories: tuple[Category, ...]) -> None:
+        self._out = out
+        self._folder = folder = out / "annotations"
         folder.mkdir(exist_ok=True)
-        self._folder = folder
+        self._categories = categories
         # A name of an earlier order that no class has any more has no MID: its name has to do.
         self._mids = [each.mids[0] if each.mids else each.name for each in categories]
         rows = [(mid, each.name) for mid, each in zip(self._mids, categories, strict=True)]
@@ -151,6 +174,7 @@ class _Writer:
         self._meta = (folder / "images.meta").open("w", encoding="utf-8", newline="")
         self._files: list[TextIO] = []
         self._split = ""
+        self._masked: set[str] = set()
 
     def add(self, picture: Picture, entry: Entry) -> None:
         if picture.split != self._split:
@@ -164,11 +188,13 @@ class _Writer:
         for at, rows in ((2, boxes), (2, masks)):
             named = [(*row[:at], self._mids[row[at]], *row[at + 1 :]) for row in rows]
             self._files[1 if rows is boxes else 2].write(_text(named))
+        self._masked |= {self._mids[row[2]] for row in masks}
         self._files[0].write(_text([image]))
         self._files[3].write(_text(labels))
         self._meta.write(f"{picture.image_id} {height} {width}\n")
 
     def finish(self) -> Iterable[str]:
+        self._end()
         self.close()
         return ()
 
@@ -177,10 +203,24 @@ class _Writer:
         for file in (*self._files, self._meta):
             file.close()
 
-    def _begin(self, split: str) -> None:
+    def _end(self) -> None:
+        """Close the files of a split, and write what FiftyOne wants of them."""
         for file in self._files:
             file.close()
+        if self._split:
+            paths = [self._folder / name.format(self._split) for name in _FILES]
+            fiftyone.write_split(
+                self._out,
+                self._split,
+                tables=dict(zip(_FIFTYONE, paths, strict=True)),
+                classes=list(zip(self._mids, self._categories, strict=True)),
+                masked=self._masked,
+            )
+
+    def _begin(self, split: str) -> None:
+        self._end()
         self._split = split
+        self._masked = set()
         self._files = []
         for name, header in _FILES.items():
             path = self._folder / name.format(split)

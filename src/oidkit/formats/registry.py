@@ -57,7 +57,11 @@ FORMATS = {
     "yolo": Home("yolo", "Yolo", "Ultralytics YOLO: text files and data.yaml"),
     "voc": Home("voc", "Voc", "Pascal VOC: XML files, lists of images and palette PNGs"),
     "csv": Home("flat", "FlatCsv", "one flat table of boxes in pixels"),
-    "openimages": Home("openimages", "OpenImages", "as datumaro and CVAT import it"),
+    "openimages": Home(
+        "openimages",
+        "OpenImages",
+        "Open Images' own files for datumaro and CVAT, and FiftyOne's folders",
+    ),
     "oidv4": Home("oidv4", "Oidv4", "folders and Label/<id>.txt as the OIDv4 toolkit writes them"),
     "webdataset": Home("webdataset", "WebDataset", "tar shards of images, JSON and masks"),
     "parquet": Home(
