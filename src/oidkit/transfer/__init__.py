@@ -4,7 +4,8 @@ The CSVs, the directories of the zips, the masks and the images all come through
 """
 
 from oidkit.transfer.engine import Run, Traffic
-from oidkit.transfer.jobs import DirectoryJob, FileJob, ImageJob, LinkJob, MaskJob, TableJob, Turn
+from oidkit.transfer.jobs import ImageJob, LinkJob, MaskJob, Turn
+from oidkit.transfer.metadata import DirectoryJob, FileJob, TableJob
 from oidkit.transfer.originals import BucketFirstJob, OriginalJob
 from oidkit.transfer.pace import Pace, SteadyPace
 
