@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree import ElementTree as ET
 
-from oidkit.formats.masks import LEFT_OUT, mask_of
+from oidkit.formats.masks import LEFT_OUT, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class _Writer:
 
     def finish(self) -> Iterable[str]:
         self._flush()
-        return [text.format(n=self._told[key]) for key, text in _TOLD.items() if self._told[key]]
+        return notes_of(self._told, _TOLD)
 
     def _put(self, path: str, line: str | None) -> None:
         lines = self._waiting.setdefault(path, [])
