@@ -552,6 +552,18 @@ def test_a_folder_of_somebody_else_is_not_replaced(dataset: Path, tmp_path: Path
     assert (other / "thesis.tex").read_text() == "x"
 
 
+@pytest.mark.parametrize("place", ["images", "images/out", "masks/train/out", "csv/out", ".oid/x"])
+def test_the_datasets_own_folders_take_no_export(
+    copied: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a download looks through holds no export: exit code 2, one sentence, nothing changed."""
+    before = tree(copied)
+    out = str(copied / place)
+    assert main(["export", str(copied), "--format", "csv", "--out", out, "--quiet"]) == 2
+    assert "belongs to the dataset itself; choose another --out" in sentence(capsys)
+    assert tree(copied) == before
+
+
 def test_the_dataset_is_not_changed_by_an_export(copied: Path, tmp_path: Path) -> None:
     """Files of the dataset have the bytes that they had, though the export links them."""
     before = tree(copied)
