@@ -438,6 +438,32 @@ def test_missing_images_are_left_out_and_counted(
     assert sum(found["pictures"].values()) == len(listed) == len(there(copied))
 
 
+def never_wanted(dataset: Path, part: str) -> None:
+    """Let a dataset be one that was downloaded with --no-images or --no-metadata."""
+    path = dataset / ".oid" / "dataset.json"
+    said = json.loads(path.read_text())
+    for each in said["selections"]:
+        each[part] = False
+    path.unlink()
+    path.write_text(json.dumps(said))
+
+
+def test_images_that_have_not_come_yet_are_asked_for(copied: Path, tmp_path: Path) -> None:
+    """The remedy is that of what happened: a run that ended early, or one without images."""
+    shutil.rmtree(copied / "images")
+    with pytest.raises(UsageError, match=r"none of the .* run its download again: it fetches"):
+        oidkit.export(copied, tmp_path / "out", "csv")
+    early = Path(shutil.copytree(copied, tmp_path / "early"))
+    for path in (*early.glob("downloader_IDs_*"), early / ".oid" / "manifest.csv"):
+        path.unlink()
+    with pytest.raises(UsageError, match=r"has no list of images yet; run its download again: it"):
+        oidkit.export(early, tmp_path / "out", "csv")
+    never_wanted(copied, "images")
+    with pytest.raises(UsageError, match=r"run its download again, without --no-images"):
+        oidkit.export(copied, tmp_path / "out", "csv")
+    assert not (tmp_path / "out").exists()
+
+
 def test_damaged_images_are_left_out_and_counted(copied: Path, tmp_path: Path) -> None:
     """A file that tells no size, and one that cannot be decoded, do not end an export."""
     first, second = sorted(there(copied))[:2]
@@ -857,5 +883,8 @@ def test_a_damaged_mask_never_ends_an_export(
 def test_an_upright_export_needs_to_know_the_rotations(copied: Path, tmp_path: Path) -> None:
     """Without `attribution.csv` nothing says how pictures are turned; it is asked for."""
     (copied / "attribution.csv").unlink()
-    with pytest.raises(UsageError, match="--no-metadata"):
+    with pytest.raises(UsageError, match=r"has no attribution\.csv.* run its download again: it"):
+        oidkit.export(copied, tmp_path / "out", "csv", upright=True)
+    never_wanted(copied, "metadata")
+    with pytest.raises(UsageError, match="again, without --no-metadata"):
         oidkit.export(copied, tmp_path / "out", "csv", upright=True)

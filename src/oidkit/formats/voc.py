@@ -268,7 +268,7 @@ def _names(categories: tuple[Category, ...]) -> tuple[str, ...]:
     taken = {"background", *(each.name for each in categories)}
     for each in categories:
         name = re.sub(r"^#|:", "_", each.name)
-        if name in taken and (name != each.name or name == "background"):
+        while name in taken and (name != each.name or name == "background"):
             name = f"{name}_{each.number}"
         taken.add(name)
         names.append(name)
