@@ -28,7 +28,7 @@ from oidkit.events import Fetched
 from oidkit.formats.folder import MARKER, replacing
 from oidkit.formats.frames import Resizing, frame_of
 from oidkit.formats.making import Making
-from oidkit.formats.model import Picture
+from oidkit.formats.model import Flags, Picture, Thing
 from oidkit.formats.objects import mask_file
 
 if TYPE_CHECKING:
@@ -368,7 +368,9 @@ def test_a_mask_file_is_padded_by_a_single_pixel(tmp_path: Path) -> None:
     Image.new("1", (30, 30), 1).save(tmp_path / "mask.png")
     picture = Picture("train", "0" * 16, tmp_path / "a.jpg", 60, 58)
     frame = frame_of(60, 58, Resizing(30, "letterbox"))
-    made = mask_file(picture, tmp_path / "mask.png", frame, "masks/mask.png")
+    thing = Thing(0, "/m/0gxl3", None, tmp_path / "mask.png", Flags(), 0)
+    made = mask_file(picture, thing, frame, "masks/mask.png", Counter())
+    assert made is not None
     with Image.open(io.BytesIO(made.content or b"")) as mask:
         assert (mask.size, mask.getbbox()) == ((30, 30), (0, 0, 30, 29))
 
@@ -434,6 +436,32 @@ def test_missing_images_are_left_out_and_counted(
     assert f"{found['missing']:,} images" in printed.err
     assert any(each.endswith(gone) for each in found["left_out"])
     assert sum(found["pictures"].values()) == len(listed) == len(there(copied))
+
+
+def never_wanted(dataset: Path, part: str) -> None:
+    """Let a dataset be one that was downloaded with --no-images or --no-metadata."""
+    path = dataset / ".oid" / "dataset.json"
+    said = json.loads(path.read_text())
+    for each in said["selections"]:
+        each[part] = False
+    path.unlink()
+    path.write_text(json.dumps(said))
+
+
+def test_images_that_have_not_come_yet_are_asked_for(copied: Path, tmp_path: Path) -> None:
+    """The remedy is that of what happened: a run that ended early, or one without images."""
+    shutil.rmtree(copied / "images")
+    with pytest.raises(UsageError, match=r"none of the .* run its download again: it fetches"):
+        oidkit.export(copied, tmp_path / "out", "csv")
+    early = Path(shutil.copytree(copied, tmp_path / "early"))
+    for path in (*early.glob("downloader_IDs_*"), early / ".oid" / "manifest.csv"):
+        path.unlink()
+    with pytest.raises(UsageError, match=r"has no list of images yet; run its download again: it"):
+        oidkit.export(early, tmp_path / "out", "csv")
+    never_wanted(copied, "images")
+    with pytest.raises(UsageError, match=r"run its download again, without --no-images"):
+        oidkit.export(copied, tmp_path / "out", "csv")
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_images_are_left_out_and_counted(copied: Path, tmp_path: Path) -> None:
@@ -548,6 +576,18 @@ def test_a_folder_of_somebody_else_is_not_replaced(dataset: Path, tmp_path: Path
             oidkit.export(dataset, out, "csv")
         assert sorted(path.name for path in dataset.iterdir()) == before
     assert (other / "thesis.tex").read_text() == "x"
+
+
+@pytest.mark.parametrize("place", ["images", "images/out", "masks/train/out", "csv/out", ".oid/x"])
+def test_the_datasets_own_folders_take_no_export(
+    copied: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a download looks through holds no export: exit code 2, one sentence, nothing changed."""
+    before = tree(copied)
+    out = str(copied / place)
+    assert main(["export", str(copied), "--format", "csv", "--out", out, "--quiet"]) == 2
+    assert "belongs to the dataset itself; choose another --out" in sentence(capsys)
+    assert tree(copied) == before
 
 
 def test_the_dataset_is_not_changed_by_an_export(copied: Path, tmp_path: Path) -> None:
@@ -803,29 +843,48 @@ def test_an_upright_export_is_that_of_an_upright_download(copied: Path, tmp_path
     assert all(moved.values())
 
 
-def test_a_damaged_mask_is_named_whether_it_is_turned_or_not(copied: Path, tmp_path: Path) -> None:
-    """It is the mask that is damaged: no picture is left out for it without a word."""
+FORMATS_WITH_MASKS = ("coco", "yolo", "voc", "csv", "openimages", "webdataset", "parquet")
+
+
+@pytest.mark.parametrize("more", [{}, {"upright": True}])
+def test_a_damaged_mask_never_ends_an_export(
+    copied: Path, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    """In every format, turned or not: it is left out and counted, and no box goes with it."""
     table = copied / "attribution.csv"
     known = rows(table)
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(known[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(row | {"Rotation": "90.0"} for row in known)
-    broken = next(
-        path
-        for path in sorted((copied / "masks").rglob("*.png"))
-        if path.name[:16] in there(copied)
-    )
-    broken.unlink()
-    broken.write_bytes(b"no PNG")
-    for name in ("coco", "csv", "openimages"):
-        for upright in (True, False):
-            with pytest.raises(OidError, match=broken.name):
-                oidkit.export(copied, tmp_path / "out", name, upright=upright)
+    oidkit.export(copied, tmp_path / "before", "csv", **more)
+    masks = [row for row in rows(tmp_path / "before" / "boxes.csv") if row["mask"]]
+    # The second has a whole header: it is cut within its pixels.
+    for at, row in enumerate(masks[:2]):
+        path = copied / row["mask"]
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data[:45] if at else b"no PNG")
+    for name in FORMATS_WITH_MASKS:
+        own: dict[str, Any] = {"task": "segment"} if name == "yolo" else {}
+        summary = oidkit.export(copied, tmp_path / "out", name, **more, **own)
+        assert [note for note in summary.notes if "oid verify" in note and note.endswith(": 2")]
+        if name == "csv":
+            gone = {row["mask"] for row in masks[:2]}
+            expected = [
+                row | {"mask": "" if row["mask"] in gone else row["mask"]}
+                for row in rows(tmp_path / "before" / "boxes.csv")
+            ]
+            assert rows(tmp_path / "out" / "boxes.csv") == expected
+            files = {str(p.relative_to(tmp_path / "out")) for p in tmp_path.glob("out/masks/*/*")}
+            assert files == {row["mask"] for row in masks} - gone
 
 
 def test_an_upright_export_needs_to_know_the_rotations(copied: Path, tmp_path: Path) -> None:
     """Without `attribution.csv` nothing says how pictures are turned; it is asked for."""
     (copied / "attribution.csv").unlink()
-    with pytest.raises(UsageError, match="--no-metadata"):
+    with pytest.raises(UsageError, match=r"has no attribution\.csv.* run its download again: it"):
+        oidkit.export(copied, tmp_path / "out", "csv", upright=True)
+    never_wanted(copied, "metadata")
+    with pytest.raises(UsageError, match="again, without --no-metadata"):
         oidkit.export(copied, tmp_path / "out", "csv", upright=True)

@@ -14,8 +14,12 @@ import oidkit
 from export_oracle import FLAGS, NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
 from oidkit.formats.coco import Coco, image_number
+from oidkit.formats.flat import FlatCsv
 from oidkit.formats.model import Flags, Frame
+from oidkit.formats.openimages import OpenImages
+from oidkit.formats.parquet import Parquet
 from oidkit.formats.voc import Voc
+from oidkit.formats.webdataset import WebDataset
 from oidkit.formats.yolo import Yolo
 
 if TYPE_CHECKING:
@@ -158,7 +162,23 @@ def test_a_mask_without_a_box_has_the_bounds_of_its_pixels(tmp_path: Path) -> No
     assert told_of.endswith(": 2")
 
 
-@pytest.mark.parametrize("made", [Coco(), Coco(polygons=True), Yolo("segment"), Voc()])
+MAKERS = (
+    *(Coco(), Coco(polygons=True), Yolo("segment"), Voc()),
+    *(FlatCsv(), OpenImages(), WebDataset(), Parquet()),
+)
+
+
+@pytest.mark.parametrize("made", MAKERS)
+def test_an_empty_mask_is_left_out_and_counted(made: Format, tmp_path: Path) -> None:
+    """Every format says how many; where there is no box either, nothing is left of the object."""
+    nothing = saved(blank(), tmp_path / "masks/nothing.png")
+    alone, boxed = (thing(box=None, mask=nothing), thing(mask=nothing, number=1))
+    notes = exported(made, tmp_path / "out", [picture(tmp_path, A, alone, boxed)])
+    assert [note for note in notes if "no pixel left" in note and note.endswith(": 2")]
+    assert not list((tmp_path / "out").rglob("masks/*/*.png"))
+
+
+@pytest.mark.parametrize("made", MAKERS)
 def test_a_damaged_mask_is_left_out_and_counted(made: Format, tmp_path: Path) -> None:
     """A mask that cannot be read does not end an export: its box is kept, the user is told."""
     mask = tmp_path / "mask.png"

@@ -77,10 +77,12 @@ PICTURES = (
 )
 
 
-def written(form: ImageFolder, out: Path) -> tuple[set[str], list[str]]:
+def written(
+    form: ImageFolder, out: Path, categories: tuple[Category, ...] = CATEGORIES
+) -> tuple[set[str], list[str]]:
     """Write `PICTURES` as the runner does, and give the pictures' paths and what was said."""
     out.mkdir()
-    writer = form.writer(out, CATEGORIES)
+    writer = form.writer(out, categories)
     for each in PICTURES:
         image = OutFile(form.image_path(each), content=b"jpeg")
         entry = form.prepare(each, Frame(8, 8), image)
@@ -120,7 +122,19 @@ def test_folders_differ_whatever_the_classes_are_called() -> None:
     """Names that no file system takes are changed, and no two classes share a folder."""
     names = ("none", "A/B", "A?B", "a_b", "Dog.", "...")
     folders = folder_names([Category(at, name, ()) for at, name in enumerate(names)])
-    assert folders == ["none 0", "A_B", "A_B 2", "a_b 3", "Dog", "_"]
+    assert folders == ["none", "A_B", "A_B 2", "a_b 3", "Dog", "_"]
+
+
+def test_a_class_called_none_does_not_share_its_label_with_negatives(tmp_path: Path) -> None:
+    """Pictures without a class then have another word, as their folder and in metadata.csv."""
+    categories = (Category(0, "Cat", ()), Category(1, "None", ()), Category(2, "Negative", ()))
+    _, said = written(ImageFolder(several="skip"), tmp_path / "out", categories)
+    assert said == ["2 pictures of several classes were left out (--several skip)"]
+    with (tmp_path / "out/train/metadata.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["file_name"].split("/")[0], row["label"]) for row in csv.DictReader(file)]
+    assert rows == [("Cat", "Cat"), ("negative 2", "negative 2"), ("None", "None")]
+    folders = {path.name for path in (tmp_path / "out/train").iterdir() if path.is_dir()}
+    assert folders == {"Cat", "None", "negative 2"}
 
 
 def test_rules_that_make_no_sense_are_refused() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 import oidkit
 from export_oracle import NAMES, by_split, told
 from made_pictures import CATEGORIES, HEIGHT, WIDTH, blank, exported, picture, ring, saved, thing
-from oidkit.formats.model import Category, Flags
+from oidkit.formats.model import Category, Flags, Frame, Thing
 from oidkit.formats.voc import Voc, colour_map
 
 if TYPE_CHECKING:
@@ -153,9 +153,26 @@ def test_names_may_hold_anything(tmp_path: Path) -> None:
     author = {"Author": "Zoë & \x07 <co>"}
     exported(Voc(), tmp_path / "out", [picture(tmp_path, A, thing(1), metadata=author)])
     root = _xml(tmp_path / "out", A)
-    assert root.findtext("object/name") == CATEGORIES[1].name
+    assert root.findtext("object/name") == CATEGORIES[1].name.replace(":", "_")
     assert root.findtext("owner/name") == "Zoë &  <co>"
     assert _list(tmp_path / "out", "Main/Tool_ _a & b_ _c__train") == [f"{A}  1"]
+
+
+def test_the_label_map_has_four_fields_whatever_classes_are_called(tmp_path: Path) -> None:
+    """A colon, a # in front and the name of the background become names that a reader can tell."""
+    names = ("a_b", "a:b", "#1", "background", "a_b_1")
+    categories = tuple(Category(at, name, (f"/m/0{at}",)) for at, name in enumerate(names))
+    made = Voc(categories)
+    list(made.writer(tmp_path, categories).finish())
+    text = (tmp_path / "labelmap.txt").read_text(encoding="utf-8")
+    lines = [line.split(":") for line in text.splitlines() if not line.startswith("#")]
+    assert {len(line) for line in lines} == {4}
+    expected = ["a_b", "a_b_1_1", "_1", "background_3", "a_b_1"]
+    assert [line[0] for line in lines] == ["background", *expected]
+    things = [Thing(at, "/m/0", (0, 0, 1, 1), None, Flags(), at) for at in range(len(names))]
+    entry = made.prepare(picture(tmp_path, A, *things), Frame(WIDTH, HEIGHT), None)
+    root = ET.fromstring(entry.files[0].content or b"")  # noqa: S314 - ours
+    assert [each.text for each in root.findall("object/name")] == expected
 
 
 def test_a_small_mask_is_seen_upon_a_large_one(tmp_path: Path) -> None:

@@ -124,6 +124,25 @@ def test_a_dataset_can_be_pickled(dataset: Path) -> None:
         assert all(torch.equal(one[1][key], other[1][key]) for key in ("boxes", "labels", "masks"))
 
 
+def test_a_mask_that_cannot_be_read_is_left_out(dataset: Path, tmp_path: Path) -> None:
+    """A warning names it, its object keeps the box, and no other mask goes with it."""
+    copied = tmp_path / "copied"
+    shutil.copytree(dataset, copied)
+    whole = OpenImagesDataset(copied)
+    at = next(at for at in range(len(whole)) if whole[at][1]["has_mask"].any())
+    before = whole[at][1]
+    name = before["open_images_id"]
+    for path in (copied / "masks/train").glob(f"{name}_*.png"):
+        path.unlink()
+        path.write_bytes(b"no PNG")
+    with pytest.warns(UserWarning, match=f"{name}.*cannot be read"):
+        after = OpenImagesDataset(copied)[at][1]
+    assert not after["has_mask"].any()
+    assert not after["masks"].any()
+    boxed = len(told(copied)[name].boxes)
+    assert len(after["boxes"]) == min(boxed, len(before["boxes"]))
+
+
 def test_without_masks_no_mask_is_read(dataset: Path) -> None:
     """`masks=False` leaves their keys out; areas are those of the boxes."""
     _, target = OpenImagesDataset(dataset, "train", masks=False)[0]

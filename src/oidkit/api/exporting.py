@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.numbering import categories_of, with_hierarchy
-from oidkit.api.pictures import Asked, check_splits, read_pictures, stems_of
+from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures, stems_of
 from oidkit.api.settings import Settings
 from oidkit.dataset import Description, describe, read_dataset
 from oidkit.errors import InterruptedRunError, OidError, UsageError
@@ -156,7 +156,7 @@ def export(
     if upright and not (folder / "attribution.csv").is_file():
         raise UsageError(
             f"{folder} has no attribution.csv, which says how its images are turned",
-            remedy="download it without --no-metadata",
+            remedy=again(description, "metadata"),
         )
     check_out(place, dataset=folder)
     summary = ExportSummary(str(place), format)
@@ -169,7 +169,7 @@ def export(
     pictures = read_pictures(dataset, asked, categories)
     on_event(PhaseEnded("reading"))
     _count(summary, pictures, categories)
-    _refuse_nothing(summary, pictures)
+    check_any(pictures, description)
     workers = _workers(common.get("workers"), pictures, resizing)
     marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
     with replacing(place, dataset=folder, marker=marker) as fresh:
@@ -367,14 +367,6 @@ def _count(summary: ExportSummary, pictures: Pictures, categories: Categories) -
         setattr(summary, name, getattr(found, name))
     summary.missing, summary.damaged = len(pictures.missing), len(pictures.damaged)
     summary.left_out = [*pictures.missing, *pictures.damaged][:_MOST_LISTED]
-
-
-def _refuse_nothing(summary: ExportSummary, pictures: Pictures) -> None:
-    if not len(pictures) and summary.missing:
-        raise UsageError(
-            f"none of the {summary.missing:,} images of the dataset is in its folder",
-            remedy="run its download again, without --no-images",
-        )
 
 
 def _workers(asked: int | None, pictures: Pictures, resizing: Resizing) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from oidkit.dataset import Dataset
+    from oidkit.dataset import Dataset, Description
     from oidkit.formats.categories import Categories
     from oidkit.tables import Instance, Instances
 
-__all__ = ["Asked", "Pictures", "read_pictures"]
+__all__ = [
+    "Asked",
+    "Pictures",
+    "again",
+    "check_any",
+    "check_splits",
+    "read_pictures",
+    "stems_of",
+]
 
 _AT_ONCE = 256
 _HEADER = 1 << 16
@@ -325,3 +333,31 @@ def check_splits(splits: Sequence[str]) -> tuple[str, ...]:
                 f"there is no split '{split}'", remedy=f"choose from {', '.join(SPLITS)}"
             )
     return tuple(split for split in SPLITS if split in (splits or SPLITS))
+
+
+def check_any(pictures: Pictures, description: Description) -> None:
+    """Refuse a dataset whose images have not come.
+
+    Raises:
+        UsageError: images were chosen and none is there, or nothing says yet which.
+
+    """
+    if len(pictures) or pictures.damaged:
+        return
+    if pictures.missing:
+        raise UsageError(
+            f"none of the {len(pictures.missing):,} images of the dataset is in its folder",
+            remedy=again(description, "images"),
+        )
+    # The lists are written before any file comes, also those of classes without an image.
+    if not any(pictures.root.glob("downloader_IDs_for_*")):
+        raise UsageError(
+            f"{pictures.root} has no list of images yet", remedy=again(description, "images")
+        )
+
+
+def again(description: Description, part: Literal["images", "metadata"]) -> str:
+    """Say how a part of a dataset comes that is not in its folder at all."""
+    if any(each.get(part, True) for each in description.selections):
+        return "run its download again: it fetches what has not come yet"
+    return f"run its download again, without --no-{part}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from oidkit.formats.model import Category, Picture
 
@@ -62,13 +62,13 @@ class SplitSize:
     labelled: Counter[int] = field(default_factory=Counter)
     """Pictures that each category is on: by an object, or verified as present."""
 
-    def take(self, picture: Picture, *, bytes: int) -> None:
-        """Count a picture."""
+    def take(self, picture: Picture, objects: Sequence[Mapping[str, Any]], *, bytes: int) -> None:
+        """Count a picture, and its objects as they are written."""
         self.pictures += 1
         self.bytes += bytes
-        self.masks += sum(thing.mask is not None for thing in picture.things)
-        self.objects.update(thing.category for thing in picture.things)
-        self.labelled.update({thing.category for thing in picture.things} | {*picture.present})
+        self.masks += sum(each["mask"] is not None for each in objects)
+        self.objects.update(each["category"] for each in objects)
+        self.labelled.update({each["category"] for each in objects} | {*picture.present})
 
 
 @dataclass(frozen=True, slots=True)

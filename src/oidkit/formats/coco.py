@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from oidkit.catalog import OFFICIAL_HOSTS
-from oidkit.formats.masks import LEFT_OUT, mask_of
+from oidkit.formats.masks import mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.outlines import polygons
 
@@ -206,7 +206,7 @@ class _Writer:
             ]
             split.file.write(f'\n],\n"licenses":{json.dumps(licenses)}}}\n')
             split.file.close()
-        return [text.format(n=self._told[key]) for key, text in LEFT_OUT.items() if self._told[key]]
+        return notes_of(self._told)
 
     def close(self) -> None:
         """Let go of the files of an export that was given up."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from oidkit.formats.masks import notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
 from oidkit.formats.objects import mask_file
 
@@ -56,15 +58,17 @@ class FlatCsv:
         return f"images/{picture.split}/{picture.image_id}.jpg"
 
     def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
-        masks = [
-            mask_file(picture, thing.mask, frame, f"masks/{picture.split}/{thing.mask.name}")
-            for thing in picture.things
-            if thing.mask is not None
-        ]
         path = self.image_path(picture)
         head = [picture.split, picture.image_id, path, str(frame.width), str(frame.height)]
-        rows = []
+        masks, rows = [], []
+        told: Counter[str] = Counter()
         for thing in picture.things:
+            place = f"masks/{picture.split}/{thing.mask.name}" if thing.mask else ""
+            mask = mask_file(picture, thing, frame, place, told)
+            if mask is not None:
+                masks.append(mask)
+            elif thing.box is None:
+                continue
             box = frame.box(picture, thing.box) if thing.box else ()
             flags = thing.flags
             rows.append(
@@ -78,12 +82,12 @@ class FlatCsv:
                     *(flags.occluded, flags.truncated, flags.group_of),
                     *(flags.depiction, flags.inside),
                     thing.source,
-                    f"masks/{picture.split}/{thing.mask.name}" if thing.mask else "",
+                    mask.path if mask is not None else "",
                     thing.box_id,
                 ]
             )
         files = (image,) if image is not None else ()
-        return Entry((*files, *masks), (head, rows))
+        return Entry((*files, *masks), (head, rows, told))
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> _Writer:
         return _Writer(out, categories)
@@ -94,13 +98,15 @@ class _Writer:
 
     def __init__(self, out: Path, categories: tuple[Category, ...]) -> None:
         self._names = [each.name for each in categories]
+        self._told: Counter[str] = Counter()
         self._boxes = (out / "boxes.csv").open("w", encoding="utf-8", newline="")
         self._images = (out / "images.csv").open("w", encoding="utf-8", newline="")
         self._put(self._boxes, [COLUMNS])
         self._put(self._images, [COLUMNS[:5]])
 
     def add(self, picture: Picture, entry: Entry) -> None:  # noqa: ARG002 - the protocol's
-        head, rows = cast("tuple[list[object], list[list[Any]]]", entry.rows)
+        head, rows, told = cast("tuple[list[object], list[list[Any]], Counter[str]]", entry.rows)
+        self._told.update(told)
         for row in rows:
             row[6] = self._names[row[6]]
         self._put(self._boxes, rows)
@@ -108,7 +114,7 @@ class _Writer:
 
     def finish(self) -> Iterable[str]:
         self.close()
-        return ()
+        return notes_of(self._told)
 
     def close(self) -> None:
         """Let go of the files; harmless when they are closed."""

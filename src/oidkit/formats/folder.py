@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MARKER", "check_out", "replacing"]
 
+_TAKEN = (".oid", "csv", "images", "masks")
+"""Folders of a dataset that belong to its downloads: a later run looks through them."""
+
 MARKER = ".oid-export.json"
 """The file that says that a folder is an export of ours, and may be replaced by another."""
 
@@ -33,7 +36,8 @@ def check_out(out: Path, *, dataset: Path) -> None:
     """Refuse a place for an export that holds something else.
 
     Raises:
-        UsageError: a file, a folder that is no export of ours, or one that the dataset lies in.
+        UsageError: a file, a folder that is no export of ours, one that the dataset lies in, or
+            one within what a download writes there.
 
     """
     if out.exists() and not out.is_dir():
@@ -43,6 +47,12 @@ def check_out(out: Path, *, dataset: Path) -> None:
             f"the dataset {dataset} lies in {out}, which the export would replace",
             remedy="choose another --out",
         )
+    for each in _TAKEN:
+        if out.resolve().is_relative_to((dataset / each).resolve()):
+            raise UsageError(
+                f"{out} lies in {dataset / each}, which belongs to the dataset itself",
+                remedy="choose another --out",
+            )
     if out.is_dir() and not (out / MARKER).is_file() and any(out.iterdir()):
         raise UsageError(
             f"{out} is not empty and is no export of oidkit", remedy="choose another --out"

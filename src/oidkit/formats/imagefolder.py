@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
     from oidkit.formats.model import Category, Frame, Picture
 
-__all__ = ["FolderWriter", "ImageFolder", "Several", "folder_names"]
+__all__ = ["FolderWriter", "ImageFolder", "Several", "folder_names", "negatives_of"]
 
 Several = Literal["largest", "each", "skip"]
 
 NEGATIVES = "none"
-"""The folder of pictures without a label."""
+"""The label and folder of pictures without a class, unless a class is called so."""
+_UNLABELLED = ".none"
+"""That folder until the writer gives it its name."""
 _FILES = {"csv": "metadata.csv", "jsonl": "metadata.jsonl"}
 # What Windows or a shell takes amiss; a name may not end in a dot or a space either.
 _AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -111,8 +113,15 @@ class ImageFolder:
     @staticmethod
     def _path(picture: Picture, number: int | None) -> str:
         # Folders bear numbers until the writer, which knows the names, gives them theirs.
-        folder = NEGATIVES if number is None else f".{number}"
+        folder = _UNLABELLED if number is None else f".{number}"
         return f"{picture.split}/{folder}/{picture.image_id}.jpg"
+
+
+def negatives_of(categories: Sequence[Category]) -> str:
+    """Give the label of pictures without a class: `none`, or else a word that no class has."""
+    taken = {each.name.casefold() for each in categories}
+    words = (NEGATIVES, "negative", *(f"negative {n}" for n in range(2, len(taken) + 3)))
+    return next(word for word in words if word not in taken)
 
 
 def folder_names(categories: Sequence[Category]) -> list[str]:
@@ -120,7 +129,7 @@ def folder_names(categories: Sequence[Category]) -> list[str]:
 
     Names that come out alike, also in case alone, get the number of the category behind them.
     """
-    taken = {NEGATIVES}
+    taken = {negatives_of(categories)}
     names = []
     for each in categories:
         name = _AWKWARD.sub("_", each.name).strip(". ") or "_"
@@ -140,6 +149,7 @@ class FolderWriter:
         self._out, self._kind = out, kind
         self._names = [each.name for each in categories]
         self._folders = folder_names(categories)
+        self._negatives = negatives_of(categories)
         self._open = ExitStack()
         self._tables: dict[str, TextIO] = {}
         self._credits: TextIO | None = None
@@ -160,7 +170,7 @@ class FolderWriter:
             }
             table.write(json.dumps(row, ensure_ascii=False) + "\n")
         elif not chosen:
-            table.write(_line((f"{NEGATIVES}/{file}", NEGATIVES)))
+            table.write(_line((f"{self._negatives}/{file}", self._negatives)))
         else:
             for number in chosen:
                 table.write(_line((f"{self._folders[number]}/{file}", self._names[number])))
@@ -169,8 +179,9 @@ class FolderWriter:
     def finish(self) -> Iterable[str]:
         self.close()
         for split in self._tables if self._kind == "csv" else ():
-            for number, name in enumerate(self._folders):
-                folder = self._out / split / f".{number}"
+            named = {f".{number}": name for number, name in enumerate(self._folders)}
+            for unnamed, name in (named | {_UNLABELLED: self._negatives}).items():
+                folder = self._out / split / unnamed
                 if folder.is_dir():
                     folder.rename(folder.with_name(name))
         if not self._skipped:

@@ -23,6 +23,7 @@ from oidkit.imagefile import png_size
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Mapping
 
     import numpy as np
     import numpy.typing as npt
@@ -33,7 +34,18 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Numbers = npt.NDArray[np.int64]
 
-__all__ = ["LEFT_OUT", "Rle", "Runs", "mask_of", "nearest", "pixels", "rle", "runs", "runs_of"]
+__all__ = [
+    "LEFT_OUT",
+    "Rle",
+    "Runs",
+    "mask_of",
+    "nearest",
+    "notes_of",
+    "pixels",
+    "rle",
+    "runs",
+    "runs_of",
+]
 
 _IHDR = slice(24, 29)
 _PLAIN = b"\x01\x00\x00\x00\x00"
@@ -137,6 +149,11 @@ def mask_of(thing: Thing, picture: Picture, frame: Frame, told: Counter[str]) ->
         told["empty"] += 1
         return None
     return found
+
+
+def notes_of(told: Mapping[str, int], texts: Mapping[str, str] = LEFT_OUT) -> list[str]:
+    """Give the sentences for what was counted, by default of masks that were left out."""
+    return [text.format(n=told[key]) for key, text in texts.items() if told.get(key)]
 
 
 def runs(mask: bytes | Path, picture: Picture, frame: Frame) -> Runs:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from oidkit.formats.masks import pixels
+from oidkit.formats.masks import mask_of
 from oidkit.formats.model import OutFile
 from oidkit.imagefile import png_size
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -32,26 +32,31 @@ class Shape:
     """Where an object lies on the written picture.
 
     `box` is (xmin, ymin, xmax, ymax) in its pixels; an object that is a mask alone has the box of
-    the mask's pixels, half-open, or None where no pixel is set. `mask` is a PNG of one bit with
-    the size of the written picture, or None. `area` is in pixels: of the mask, else of the box.
+    the mask's pixels, half-open. `mask` is a PNG of one bit with the size of the written picture,
+    or None. `area` is in pixels: of the mask, else of the box.
     """
 
-    box: tuple[float, float, float, float] | None
+    box: tuple[float, float, float, float]
     area: float
     mask: bytes | None
 
 
-def shape_of(picture: Picture, thing: Thing, frame: Frame) -> Shape:
-    """Work out where an object lies."""
-    box = None if thing.box is None else frame.box(picture, thing.box)
-    if thing.mask is None:
-        return Shape(box, _area(box), None)
-    mask = pixels(thing.mask, picture, frame)
-    return Shape(box_of(mask) if box is None else box, float(mask.sum()), mask_png(mask))
+def shape_of(picture: Picture, thing: Thing, frame: Frame, told: Counter[str]) -> Shape | None:
+    """Work out where an object lies, or give None for one of which nothing is left.
 
-
-def _area(box: tuple[float, float, float, float] | None) -> float:
-    return 0.0 if box is None else (box[2] - box[0]) * (box[3] - box[1])
+    A mask that is empty or damaged is left out and counted in *told*, as `mask_of` does.
+    """
+    mask = mask_of(thing, picture, frame, told)
+    if thing.box is not None:
+        box = frame.box(picture, thing.box)
+    elif mask is not None:
+        x, y, width, height = map(float, mask.box)
+        box = (x, y, x + width, y + height)
+    else:
+        return None
+    if mask is None:
+        return Shape(box, (box[2] - box[0]) * (box[3] - box[1]), None)
+    return Shape(box, float(mask.area), mask_png(mask.pixels))
 
 
 def plain_flags(thing: Thing) -> Mapping[str, int]:
@@ -67,18 +72,24 @@ def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
     return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
 
 
-def mask_file(picture: Picture, mask: Path, frame: Frame, path: str) -> OutFile:
-    """Give a mask as a file in the pixels of the written picture.
+def mask_file(
+    picture: Picture, thing: Thing, frame: Frame, path: str, told: Counter[str]
+) -> OutFile | None:
+    """Give the mask of an object as a file in the pixels of the written picture.
 
-    It is the published one where that has this size, else a PNG of one bit.
+    It is the published one where that has this size, else a PNG of one bit. None is for an object
+    without a mask, and for one whose mask is left out and counted in *told*, as `mask_of` does.
     """
-    with mask.open("rb") as file:
+    mask = mask_of(thing, picture, frame, told)
+    if mask is None or thing.mask is None:
+        return None
+    with thing.mask.open("rb") as file:
         size = png_size(file.read(_HEADER))
     inner = (round(picture.width * frame.scale_x), round(picture.height * frame.scale_y))
     # The padding of a letterbox may be a single pixel behind the picture.
     if size == inner == (frame.width, frame.height):
-        return OutFile(path, source=mask)
-    return OutFile(path, content=mask_png(pixels(mask, picture, frame)))
+        return OutFile(path, source=thing.mask)
+    return OutFile(path, content=mask_png(mask.pixels))
 
 
 def mask_png(mask: NDArray[np.bool_]) -> bytes:

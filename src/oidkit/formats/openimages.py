@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from oidkit.formats import fiftyone
-from oidkit.formats.masks import runs
+from oidkit.formats.masks import notes_of, runs
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.objects import mask_file
 from oidkit.taxonomy import mid_stem
@@ -108,6 +109,7 @@ class OpenImages:
     def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
         files = [image, fiftyone.image_file(picture, image)] if image is not None else []
         boxes, masks = [], []
+        told: Counter[str] = Counter()
         for thing in picture.things:
             sides = _sides(picture, frame, thing)
             flags = thing.flags
@@ -122,13 +124,16 @@ class OpenImages:
             if thing.mask is not None:
                 name = f"{picture.image_id}_{mid_stem(thing.mid)}_{thing.box_id}.png"
                 path = f"masks/{picture.split}/{name}"
-                mask = mask_file(picture, thing.mask, frame, path)
+                mask = mask_file(picture, thing, frame, path, told)
+                if mask is None:
+                    continue
                 files += (mask, fiftyone.mask_file(picture, name, mask))
                 corners = sides or _corners(picture, frame, thing.mask)
                 masks.append(
                     (name, picture.image_id, thing.category, thing.box_id, *corners, "", "")
                 )
-        return Entry(tuple(files), (_image_row(picture), boxes, masks, (frame.height, frame.width)))
+        rows = (_image_row(picture), boxes, masks, (frame.height, frame.width), told)
+        return Entry(tuple(files), rows)
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> _Writer:
         return _Writer(out, categories)
@@ -173,13 +178,15 @@ class _Writer:
         (folder / "class-descriptions.csv").write_text(_text(rows), encoding="utf-8", newline="")
         self._meta = (folder / "images.meta").open("w", encoding="utf-8", newline="")
         self._files: list[TextIO] = []
+        self._told: Counter[str] = Counter()
         self._split = ""
         self._masked: set[str] = set()
 
     def add(self, picture: Picture, entry: Entry) -> None:
         if picture.split != self._split:
             self._begin(picture.split)
-        image, boxes, masks, (height, width) = cast("tuple[Any, ...]", entry.rows)
+        image, boxes, masks, (height, width), told = cast("tuple[Any, ...]", entry.rows)
+        self._told.update(told)
         labels = [
             (picture.image_id, "verification", self._mids[number], confidence)
             for confidence, numbers in ((1, picture.present), (0, picture.absent))
@@ -196,7 +203,7 @@ class _Writer:
     def finish(self) -> Iterable[str]:
         self._end()
         self.close()
-        return ()
+        return notes_of(self._told)
 
     def close(self) -> None:
         """Let go of the files; harmless when they are closed."""

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from oidkit.disk import write_atomically
 from oidkit.errors import UsageError
 from oidkit.formats.card import Card, SplitSize
+from oidkit.formats.masks import notes_of
 from oidkit.formats.model import Entry
 from oidkit.formats.objects import plain_flags, shape_of
 from oidkit.schema import ATTRIBUTION
@@ -71,6 +73,7 @@ class _Row:
     image: OutFile | None
     values: dict[str, Any]
     mask_bytes: int
+    told: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,12 @@ class Parquet:
 
     def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
         objects: list[dict[str, Any]] = []
-        for at, thing in enumerate(picture.things):
-            shape = shape_of(picture, thing, frame)
-            name = f"{picture.image_id}.mask{at}.png"
+        told: Counter[str] = Counter()
+        for thing in picture.things:
+            shape = shape_of(picture, thing, frame, told)
+            if shape is None:
+                continue
+            name = f"{picture.image_id}.mask{len(objects)}.png"
             objects.append(
                 {
                     "bbox": shape.box,
@@ -126,7 +132,7 @@ class Parquet:
             "metadata": {name: picture.metadata.get(name) for name in ATTRIBUTION[1:]},
         }
         weight = sum(len(each["mask"]["bytes"]) for each in objects if each["mask"])
-        return Entry(rows=_Row(image, row, weight))
+        return Entry(rows=_Row(image, row, weight, told))
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> ParquetWriter:
         return ParquetWriter(out, categories, most_bytes=self.shard_megabytes * _MEGABYTE)
@@ -152,10 +158,12 @@ class ParquetWriter:
         self._file: FeatureFile | None = None
         self._bytes = 0
         self._splits: dict[str, _Split] = {}
+        self._told: Counter[str] = Counter()
 
     def add(self, picture: Picture, entry: Entry) -> None:
         row = entry.rows
         assert isinstance(row, _Row)  # noqa: S101 - for the type checker: prepare made it
+        self._told.update(row.told)
         content = _content_of(row.image)
         weight = len(content or b"") + row.mask_bytes
         if picture.split not in self._splits or self._bytes + weight > self._most:
@@ -164,7 +172,7 @@ class ParquetWriter:
         split = self._splits.setdefault(picture.split, _Split())
         if self._file is None:
             self._file = self._begin(picture.split, split)
-        split.size.take(picture, bytes=weight)
+        split.size.take(picture, row.values["objects"], bytes=weight)
         shown = {"bytes": content, "path": f"{picture.image_id}.jpg"}
         self._file.add({"image": shown, **row.values}, weight=weight)
         self._bytes += weight
@@ -177,7 +185,7 @@ class ParquetWriter:
                 path.rename(path.with_name(f"{name}-{at:05d}-of-{len(split.files):05d}.parquet"))
         card = Card(self._categories, {n: s.size for n, s in self._splits.items()}, self._features)
         write_atomically(self._out / "README.md", card.text().encode())
-        return ()
+        return notes_of(self._told)
 
     def close(self) -> None:
         """Write the end of the file that is open."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from oidkit.errors import MalformedError
 from oidkit.formats.resizing import DamagedImageError
 from oidkit.rotation import degrees_of
 from oidkit.upright import CannotTurnError, turned_jpeg, turned_mask
@@ -57,7 +56,6 @@ def write_turned(picture: Picture, out: Path) -> None:
 
     Raises:
         DamagedImageError: the picture cannot be decoded.
-        MalformedError: one of its masks cannot.
 
     """
     degrees = degrees_of(picture.metadata.get("Rotation")) or 0
@@ -79,11 +77,9 @@ def write_turned(picture: Picture, out: Path) -> None:
 def _turned_mask(mask: Path, degrees: int) -> bytes:
     try:
         return turned_mask(mask.read_bytes(), degrees)
-    except CannotTurnError as error:
-        raise MalformedError(
-            f"{mask.name} is not a PNG that can be read",
-            remedy="fetch it again: oid verify DIR --repair",
-        ) from error
+    except CannotTurnError:
+        # No PNG either, so that the format leaves it out as it does with any damaged mask.
+        return b""
 
 
 def _box(box: tuple[float, float, float, float], degrees: int) -> tuple[float, float, float, float]:

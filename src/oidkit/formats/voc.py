@@ -10,11 +10,11 @@ import io
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree import ElementTree as ET
 
-from oidkit.formats.masks import LEFT_OUT, mask_of
+from oidkit.formats.masks import LEFT_OUT, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 
 if TYPE_CHECKING:
@@ -113,9 +113,10 @@ class Voc:
         for name, number in (("width", frame.width), ("height", frame.height), ("depth", 3)):
             _put(size, name, number)
         _put(root, "segmented", int(segmented))
+        names = _names(self.categories)
         for thing, box in kept:
             about = ET.SubElement(root, "object")
-            _put(about, "name", self.categories[thing.category].name)
+            _put(about, "name", names[thing.category])
             _put(about, "pose", "Unspecified")
             flags = thing.flags
             _put(about, "truncated", int(flags.truncated == 1))
@@ -153,7 +154,7 @@ class _Writer:
 
     def finish(self) -> Iterable[str]:
         self._flush()
-        return [text.format(n=self._told[key]) for key, text in _TOLD.items() if self._told[key]]
+        return notes_of(self._told, _TOLD)
 
     def _put(self, path: str, line: str | None) -> None:
         lines = self._waiting.setdefault(path, [])
@@ -255,12 +256,31 @@ def _put(parent: ET.Element, name: str, text: object) -> None:
     ET.SubElement(parent, name).text = cleaned
 
 
-def _file_names(categories: Sequence[Category]) -> list[str]:
+@lru_cache(maxsize=4)
+def _names(categories: tuple[Category, ...]) -> tuple[str, ...]:
+    """Name the classes in the XML and the label map alike, by which datumaro joins the two.
+
+    A line of the map is fields between colons, and one that begins with # is a comment. No two
+    names are alike, and none is that of the background.
+    """
+    names: list[str] = []
+    # A name that need not change keeps it, wherever it stands.
+    taken = {"background", *(each.name for each in categories)}
+    for each in categories:
+        name = re.sub(r"^#|:", "_", each.name)
+        while name in taken and (name != each.name or name == "background"):
+            name = f"{name}_{each.number}"
+        taken.add(name)
+        names.append(name)
+    return tuple(names)
+
+
+def _file_names(categories: tuple[Category, ...]) -> list[str]:
     """Give a name for the lists of each class that every file system takes."""
     names: list[str] = []
     taken: set[str] = {"trainval"}
-    for each in categories:
-        name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", each.name)
+    for each, plain in zip(categories, _names(categories), strict=True):
+        name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", plain)
         if name.casefold() in taken:
             name = f"{name}_{each.number}"
         taken.add(name.casefold())
@@ -268,12 +288,12 @@ def _file_names(categories: Sequence[Category]) -> list[str]:
     return names
 
 
-def _label_map(categories: Sequence[Category]) -> str:
+def _label_map(categories: tuple[Category, ...]) -> str:
     """List classes and their colours, as CVAT and datumaro take classes that are not VOC's own."""
     colours = colour_map()
     lines = ["# label:color_rgb:parts:actions\n", "background:0,0,0::\n"]
-    for each in categories:
+    for each, name in zip(categories, _names(categories), strict=True):
         at = 3 * min(each.number + 1, _VOID)
         red, green, blue = colours[at : at + 3]
-        lines.append(f"{each.name}:{red},{green},{blue}::\n")
+        lines.append(f"{name}:{red},{green},{blue}::\n")
     return "".join(lines)

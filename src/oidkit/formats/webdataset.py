@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oidkit.disk import write_atomically
 from oidkit.errors import UsageError
+from oidkit.formats.masks import notes_of
 from oidkit.formats.model import Entry, OutFile
 from oidkit.formats.objects import plain_flags, shape_of
 
@@ -36,9 +38,10 @@ class _Sample:
 
     image: tuple[OutFile, ...]
     masks: tuple[OutFile, ...]
-    objects: list[dict[str, object]]
+    objects: list[dict[str, Any]]
     width: int
     height: int
+    told: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,17 @@ class WebDataset:
     def prepare(self, picture: Picture, frame: Frame, image: OutFile | None) -> Entry:
         stem = picture.image_id
         jpeg = () if image is None else (OutFile(f"{stem}.jpg", image.source, image.content),)
-        objects: list[dict[str, object]] = []
+        objects: list[dict[str, Any]] = []
         masks = []
-        for at, thing in enumerate(picture.things):
-            shape = shape_of(picture, thing, frame)
+        told: Counter[str] = Counter()
+        for thing in picture.things:
+            shape = shape_of(picture, thing, frame, told)
+            if shape is None:
+                continue
+            at = len(objects)
             if shape.mask is not None:
                 masks.append(OutFile(f"{stem}.mask{at}.png", content=shape.mask))
-            about: dict[str, object] = {
+            about: dict[str, Any] = {
                 "category": thing.category,
                 "mid": thing.mid,
                 "bbox": shape.box,
@@ -86,7 +93,8 @@ class WebDataset:
                 "source": thing.source,
             }
             objects.append(about)
-        return Entry(rows=_Sample(jpeg, tuple(masks), objects, frame.width, frame.height))
+        sample = _Sample(jpeg, tuple(masks), objects, frame.width, frame.height, told)
+        return Entry(rows=sample)
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> ShardWriter:
         return ShardWriter(out, categories, shard_size=self.shard_size)
@@ -107,6 +115,7 @@ class ShardWriter:
         self._out, self._size = out, shard_size
         self._names = [each.name for each in categories]
         self._splits: dict[str, _Split] = {}
+        self._told: Counter[str] = Counter()
         self._open = ExitStack()
 
     def add(self, picture: Picture, entry: Entry) -> None:
@@ -118,6 +127,7 @@ class ShardWriter:
         sample = entry.rows
         assert split.tar is not None  # noqa: S101 - for the type checker: it was begun above
         assert isinstance(sample, _Sample)  # noqa: S101 - likewise: prepare made it
+        self._told.update(sample.told)
         text = json.dumps(
             self._about(picture, sample),
             ensure_ascii=False,
@@ -139,7 +149,7 @@ class ShardWriter:
         }
         text = json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
         write_atomically(self._out / INDEX, text.encode())
-        return ()
+        return notes_of(self._told)
 
     def close(self) -> None:
         """Let go of the shard that is open."""
@@ -153,10 +163,7 @@ class ShardWriter:
             "published_split": picture.published_split,
             "width": sample.width,
             "height": sample.height,
-            "objects": [
-                {"class": names[thing.category], **about}
-                for thing, about in zip(picture.things, sample.objects, strict=True)
-            ],
+            "objects": [{"class": names[about["category"]], **about} for about in sample.objects],
             "present": [names[number] for number in picture.present],
             "absent": [names[number] for number in picture.absent],
             "metadata": dict(picture.metadata),

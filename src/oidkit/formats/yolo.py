@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from oidkit.formats.masks import LEFT_OUT, mask_of
+from oidkit.formats.masks import LEFT_OUT, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.outlines import joined, polygons
 
@@ -120,7 +120,7 @@ class _Writer:
         self._folders[key] = f"images/{picture.split}"
 
     def finish(self) -> Iterable[str]:
-        notes = [text.format(n=self._told[key]) for key, text in _TOLD.items() if self._told[key]]
+        notes = notes_of(self._told, _TOLD)
         folders = dict(self._folders)
         for key in _NEEDED:
             if folders and key not in folders:

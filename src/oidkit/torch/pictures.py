@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from oidkit.api.exporting import read_folder
-from oidkit.errors import OidError
+from oidkit.errors import MalformedError, OidError
 from oidkit.formats.masks import pixels
 from oidkit.formats.model import Frame, Picture
 from oidkit.formats.objects import box_of
@@ -98,7 +99,7 @@ class OpenImagesDataset:
         boxes = columns.boxes[first:stop].numpy() * np.array([image.width, image.height] * 2)
         masks = [self._mask(number, image) for number in range(first, stop)]
         for number in np.flatnonzero(np.isnan(boxes[:, 0])).tolist():
-            # A mask without a box has that of its pixels; one without a pixel has no extent.
+            # A mask without a box has that of its pixels; without a mask nothing is left.
             mask = masks[number]
             boxes[number] = (box_of(mask) if mask is not None else None) or (0, 0, 0, 0)
         return Objects(
@@ -114,4 +115,11 @@ class OpenImagesDataset:
         if not path or not (self._masks or alone):
             return None
         picture = Picture("", "", Path(), image.width, image.height)
-        return pixels(Path(path), picture, Frame(image.width, image.height))
+        try:
+            mask = pixels(Path(path), picture, Frame(image.width, image.height))
+        except MalformedError:
+            # As exports do: one damaged file does not end an epoch.
+            text = f"{path} cannot be read and is left out (see: oid verify DIR)"
+            warnings.warn(text, stacklevel=2)
+            return None
+        return mask if mask.any() else None
