@@ -187,6 +187,18 @@ def test_a_damaged_mask_is_left_out_and_counted(made: Format, tmp_path: Path) ->
     assert [note for note in notes if "cannot be read" in note and note.endswith(": 1")]
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("at", range(16, 24))
+def test_a_mask_whose_header_lies_about_its_size_is_damaged(at: int, tmp_path: Path) -> None:
+    """Whichever byte of its width or height is wrong, no memory is asked for that is not there."""
+    mask = saved(ring(), tmp_path / "mask.png")
+    data = bytearray(mask.read_bytes())
+    data[at] = 0x7F
+    mask.write_bytes(data)
+    notes = exported(Coco(), tmp_path / "out", [picture(tmp_path, A, thing(mask=mask))])
+    assert [note for note in notes if "cannot be read" in note and note.endswith(": 1")]
+
+
 def test_an_image_has_a_number_that_is_its_own(tmp_path: Path) -> None:
     """The number is made of the ImageID alone, fits a double exactly, and is never used twice."""
     assert image_number(C) == 0xFEDCBA9876543210 >> 11 < 2**53

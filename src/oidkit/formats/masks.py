@@ -53,6 +53,8 @@ _PLAIN = b"\x01\x00\x00\x00\x00"
 _CHUNKS = 8
 _LARGEST = 1 << 18
 """A larger file is no published mask, and may unfold to much: Pillow says how much is fine."""
+_MOST_ROWS = 1 << 24
+"""More bytes of pixels no mask has; a damaged header asks for more than there is memory."""
 _HALF = 128
 # COCO writes a number in groups of five bits, the sixth says that more follow, and adds 48 to make
 # a character of it (rleToString in maskApi.c of pycocotools).
@@ -298,6 +300,8 @@ def _by_pillow(data: bytes, name: str) -> tuple[Bytes, int, int]:
 
 def _inflated(data: bytes, size: int) -> bytes:
     """Give the rows that a PNG holds, which should be *size* bytes; nothing if it is damaged."""
+    if size > _MOST_ROWS:
+        return b""
     place, parts = _CHUNKS, []
     while place + 8 <= len(data):
         length = int.from_bytes(data[place : place + 4], "big")
