@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import http.client
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -401,3 +403,19 @@ def test_writing_is_not_allowed(server: MirrorServer, mirror: Path) -> None:
     """A DELETE is refused and changes nothing."""
     assert ask(server, CSV, method="DELETE").status == 405
     assert (mirror / CSV[1:]).read_bytes() == CONTENT
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_connection_made_just_before_the_end_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stops leaves no socket open, not even one that it has just accepted."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda each: lost.append(each.exc_value))
+    for _ in range(60):
+        with MirrorServer(tmp_path) as server:
+            made = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
+        for each in made:
+            each.close()
+        gc.collect()
+    assert lost == []
