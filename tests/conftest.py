@@ -9,6 +9,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of faults be asked for as a whole, and for their book (tests/faults)."""
+    text = "run every test of a fault, not only the quick part"
+    parser.addoption("--whole", action="store_true", help=text)
+    parser.addoption("--outcome", metavar="FILE", help="write down what became of each fault")
+
+
 @pytest.fixture(scope="session")
 def sample() -> Path:
     """Give the mirror made of real files, or skip where it does not lie beside the project."""

@@ -39,9 +39,11 @@ http {{
     fastcgi_temp_path "{home}/fastcgi";
     uwsgi_temp_path "{home}/uwsgi";
     scgi_temp_path "{home}/scgi";
+    {http}
     server {{
         listen 127.0.0.1:{port};
-        location / {{ root "{root}"; }}
+        {server}
+        location / {{ root "{root}"; {location} }}
     }}
 }}
 """
@@ -54,15 +56,22 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def nginx(root: Path, home: Path) -> Iterator[str]:
-    """Serve the folder *root*, with nginx's own files in *home*, and give the URL."""
+def nginx(
+    root: Path, home: Path, *, http: str = "", server: str = "", location: str = ""
+) -> Iterator[str]:
+    """Serve the folder *root*, with nginx's own files in *home*, and give the URL.
+
+    *http*, *server* and *location* are more lines of its configuration, for all, for the server and
+    for the objects.
+    """
     binary = shutil.which("nginx") or shutil.which("nginx", path=_DAEMONS)
     if binary is None:
         pytest.skip("nginx is not installed (apt-get install nginx)")
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config = home / "nginx.conf"
-    config.write_text(_NGINX.format(home=home, root=root, port=port), encoding="utf-8")
+    more = {"http": http, "server": server, "location": location}
+    config.write_text(_NGINX.format(home=home, root=root, port=port, **more), encoding="utf-8")
     command = [binary, "-p", str(home), "-c", str(config), "-e", str(home / "error.log")]
     with _running(command, port, home / "output.txt"):
         yield f"http://127.0.0.1:{port}"

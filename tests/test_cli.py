@@ -46,8 +46,8 @@ FLAGS = {
     },
     "stats": {"--top", "--json"},
     "verify": {"--repair", "--json", "--quiet"},
-    "index info": {"--json"},
-    "index build": {"--split", "--labels", "--no-metadata", "--json", "--quiet"},
+    "index info": {"--check", "--json"},
+    "index build": {"--check", "--split", "--labels", "--no-metadata", "--json", "--quiet"},
     "demo": {"--out"},
 }
 HEAVY = ("polars", "numpy", "rich", "pycurl", "PIL", "asyncio", "filelock", "oidkit.api")
@@ -135,18 +135,36 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_help_is_there_at_once() -> None:
-    """`oid --help` costs less than 100 ms more than the bare interpreter, best of five."""
+@pytest.mark.parametrize(
+    ("words", "libraries"), [("--help", ()), ("classes x", ("google_crc32c",))]
+)
+def test_a_short_command_imports_what_it_needs(
+    mirror: Path, tmp_path: Path, words: str, libraries: tuple[str, ...]
+) -> None:
+    """The overview imports no library and no part of ours but the parser, the class list but one.
 
-    def best(*arguments: str) -> float:
-        times = []
-        for _ in range(5):
-            begun = time.perf_counter()
-            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
-            times.append(time.perf_counter() - begun)
-        return min(times)
-
-    assert best("-m", "oidkit", "--help") - best("-c", "pass") < 0.1
+    That one tells whether what came is what the source has; a server would need pycurl besides.
+    """
+    program = (
+        "import sys; from oidkit.cli import main; code = main(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program, *words.split()],
+        env=os.environ
+        | {"OID_SOURCE": str(mirror), "OID_CACHE": str(tmp_path / "classes")}
+        | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(done.stderr.split("\n")[-2].split())
+    packages = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
+    assert packages - {"__main__", "oidkit"} == set(libraries)
+    parts = {name.split(".")[1] for name in imported if name.startswith("oidkit.")}
+    assert parts == {"cli", "errors"} or libraries
+    assert parts.isdisjoint({"tables", "choice", "selection", "formats", "dataset", "testing"})
+    assert imported.isdisjoint({"zipfile", "tempfile", "importlib.resources", "asyncio"})
 
 
 # -- wrong command lines ------------------------------------------------------------------------

@@ -643,14 +643,13 @@ def test_two_folders_change_places_without_a_moment_between(dataset: Path, tmp_p
 def test_what_a_killed_run_left_is_swept_and_a_run_under_way_is_not(
     dataset: Path, tmp_path: Path
 ) -> None:
-    """Leftovers have a lock that nobody holds; an old export that was put aside comes back."""
+    """Leftovers are nobody's by their names; an old export that was put aside comes back."""
     out = tmp_path / "out"
     left = tmp_path / f".oid-tmp-export-out-{'a' * 32}"
     aside = tmp_path / f"{left.name}.old"
     for folder in (left, aside):
         folder.mkdir()
         (folder / MARKER).write_text(folder.name)
-    (tmp_path / f"{left.name}.lock").touch()
     with replacing(out, dataset=dataset, marker={}) as fresh:
         assert (out / MARKER).read_text() == aside.name
         assert not left.exists()

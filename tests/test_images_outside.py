@@ -363,7 +363,8 @@ def test_what_is_not_the_photo_is_no_photo(
     assert reason in row["reason"]
     assert not (tmp_path / "out" / "images" / f"{image}.jpg").exists()
     assert (tmp_path / "out" / "images" / f"{other}.jpg").exists()
-    assert summary.received_bytes < 1_500_000
+    # Of a body without an end no more comes than what was under way.
+    assert summary.received_bytes < 20_000_000
     # Only a flipped bit may be mended by asking again.
     asked = made.asked_originals().count(f"{image}_o.jpg")
     assert asked == (3 if reason == "OriginalMD5" else 1)

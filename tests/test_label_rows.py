@@ -13,7 +13,7 @@ import pytest
 from label_oracle import LABELS, Asked, Published, expected
 from mirrors import run, start
 from oidkit.api import Settings, download
-from oidkit.errors import MalformedError
+from oidkit.errors import IntegrityError, MalformedError
 from oidkit.events import Rejected
 from oidkit.selection import Selection
 from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
@@ -198,7 +198,7 @@ def test_a_file_of_hardly_any_row(place: Place, label: str, rows: int) -> None:
 def test_an_empty_csv(place: Place, label: str) -> None:
     """A CSV without a header is an error that names it."""
     (place.mirror / KEYS[label]).write_bytes(b"")
-    with pytest.raises(MalformedError, match=f"{KEYS[label]} is empty"):
+    with pytest.raises(IntegrityError, match=f"{KEYS[label]} is empty"):
         place.download(label)
 
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import hashlib
 import io
+import json
+import time
 import zlib
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oidkit.api import Settings, download
-from oidkit.disk import Record
+from oidkit.disk import Record, write_atomically
 from oidkit.selection import Selection
-from oidkit.tables import Manifest
+from oidkit.tables import Manifest, journal
+from oidkit.tables import manifest as manifest_module
 from oidkit.testing import MirrorServer, ReleaseSpec, make_release
 from oracle import Asked, Mirror, differences, expected, tree_of
 
@@ -118,7 +123,7 @@ def test_the_same_dataset_has_the_same_manifest_however_it_came_about(
     want = (tmp_path / "once/.oid/manifest.csv").read_bytes()
     for way in ("classes", "splits", "web"):
         assert (tmp_path / way / ".oid/manifest.csv").read_bytes() == want, way
-        assert not (tmp_path / way / ".oid/journal.csv").exists()
+        assert not list((tmp_path / way / ".oid").glob("journal*"))
 
 
 def test_a_lost_manifest_is_made_again_without_fetching_images(
@@ -146,7 +151,8 @@ def test_a_lost_manifest_is_made_again_without_fetching_images(
 
 def record(at: int, **changed: object) -> Record:
     """Make a record of a mask."""
-    plain = Record(f"masks/train/{at:04d}.png", "mask", "a.zip", "ok", at, f"crc32:{at:08x}")
+    check = f"crc32:{zlib.crc32(bytes(at)):08x}"
+    plain = Record(f"masks/train/{at:04d}.png", "mask", "a.zip", "ok", at, check)
     return dataclasses.replace(plain, **changed)  # type: ignore[arg-type]
 
 
@@ -169,41 +175,164 @@ def test_the_journal_of_a_killed_run_counts_up_to_its_last_whole_row(
     tmp_path: Path, cut: int
 ) -> None:
     """Rows that a killed run wrote are merged by the next one; a row cut in two is not."""
-    first = Manifest(tmp_path)
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    first = Manifest(folder)
     for at in range(5):
         first.add(record(at))
     first.close()
-    killed = Manifest(tmp_path)
+    for at in range(10):
+        place = tmp_path / record(at).path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(bytes(record(at).bytes))
+    before = (folder / "manifest.csv").read_bytes()
+    killed = Manifest(folder)
     for at in range(5, 10):
         killed.add(record(at))
-    killed._file.flush()  # type: ignore[union-attr]
-    journal = tmp_path / "journal.csv"
-    data = journal.read_bytes()
-    killed._file.close()  # type: ignore[union-attr]
+    # The journal of a process that is no more.
+    (alive,) = folder.glob("journal*")
+    journal = folder / f"journal-{'0' * 12}.jsonl"
+    data = alive.read_bytes()
+    killed._journal._file.close()  # type: ignore[union-attr]
+    alive.unlink()
     journal.write_bytes(data[: len(data) - cut])
+    (folder / "manifest.csv").write_bytes(before)
     whole = 5 + data[: len(data) - cut].count(b"\n")
-    assert records(tmp_path) == [record(at) for at in range(whole)]
+    assert records(folder) == [record(at) for at in range(whole)]
     assert not journal.exists()
-    assert records(tmp_path) == [record(at) for at in range(whole)]
+    assert records(folder) == [record(at) for at in range(whole)]
+
+
+@pytest.mark.parametrize("sure", [0, 3, 5])
+def test_rows_of_files_that_may_be_lost_are_looked_at(tmp_path: Path, sure: int) -> None:
+    """Of a killed run, a file of the right size with other bytes counts only where it was synced.
+
+    The row keeps the check: no other content is then taken for the file.
+    """
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    fields = [[str(getattr(record(at), name)) for name in COLUMNS] for at in range(1, 6)]
+    fields.insert(sure, ["", "synced", "", "ok", str(sure), "0", "0", "", ""])
+    with (folder / "journal.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(fields)
+    for at in range(1, 6):
+        place = tmp_path / record(at).path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(b"x" * at)
+    found = Manifest(folder)
+    names = [f"{at:04d}.png" for at in range(1, 6)]
+    assert list(found.sizes("masks/train")) == names[:sure]
+    checks = {f"{at:04d}.png": record(at).check for at in range(sure + 1, 6)}
+    assert found.lost_checks("masks/train") == checks
+    assert [each.status for each in records(folder)] == ["ok"] * sure + ["failed"] * (5 - sure)
+
+
+def test_a_run_under_way_notes_what_will_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From time to time all is synced, and a row says for how many rows; the end syncs too."""
+    synced: list[Path] = []
+    monkeypatch.setattr(journal, "_MOST_BYTES", 10)
+    monkeypatch.setattr(journal, "make_lasting", lambda root, _: synced.append(root))
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    manifest = Manifest(folder)
+    for at in range(1, 40):
+        manifest.add(record(at))
+        time.sleep(0.002)
+    (path,) = folder.glob("journal-*.jsonl")
+    found = [json.loads(line.partition(" ")[2]) for line in path.read_text().splitlines()]
+    noted = [(at, int(row[4])) for at, row in enumerate(found) if row[1] == "synced"]
+    assert noted
+    assert all(number <= at for at, number in noted)
+    before = len(synced)
+    manifest.close()
+    assert len(synced) > before
+    assert records(folder) == [record(at) for at in range(1, 40)]
+
+
+def test_nothing_lasts_for_sure_after_a_sync_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system tells of lost pages once: a later sync that succeeds is no proof, and none is asked.
+
+    The next run looks at the files themselves.
+    """
+    calls: list[Path] = []
+
+    def failing(root: Path, _: object) -> None:
+        calls.append(root)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(journal, "_MOST_BYTES", 1)
+    monkeypatch.setattr(journal, "make_lasting", failing)
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    manifest = Manifest(folder)
+    manifest.add(record(1))
+    while not (failed := manifest._journal._under_way) or not failed.done():  # type: ignore[union-attr]
+        time.sleep(0.002)
+    with pytest.raises(OSError, match="Input/output"):
+        manifest.add(record(2))
+    for at in range(3, 6):
+        manifest.add(record(at))
+    manifest.close()
+    assert calls == [tmp_path]
+    assert {each.status for each in records(folder)} == {"failed"}
+
+
+def test_a_manifest_that_another_run_has_written_meanwhile_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the reading and the replacing nothing of another run's gets lost."""
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    other = Manifest(folder)
+    for at in (1, 2):
+        other.add(record(at))
+    other.close()
+    theirs = {path.name: path.read_bytes() for path in folder.glob("manifest*")}
+    for path in folder.glob("manifest*"):
+        path.unlink()
+    ours = Manifest(folder)
+    ours.add(record(3))
+    written: list[Path] = []
+
+    def late(path: Path, data: bytes, *, lasting: bool = False) -> None:
+        write_atomically(path, data, lasting=lasting)
+        if not written:
+            written.append(path)
+            for name, content in theirs.items():
+                (folder / name).write_bytes(content)
+
+    monkeypatch.setattr(manifest_module, "write_atomically", late)
+    ours.close()
+    assert written
+    assert records(folder) == [record(at) for at in (1, 2, 3)]
 
 
 def test_a_manifest_is_asked_by_folder(tmp_path: Path) -> None:
     """A folder's records are those of the files right in it, and folders are found by files."""
     manifest = Manifest(tmp_path)
-    paths = ["images/train/a/1.jpg", "images/train/b/1.jpg", "images/train/2.jpg", "top.csv"]
-    paths += ["images/test/a/1.jpg", "images/trainer/1.jpg"]
+    one, two = f"{1:016x}.jpg", f"{2:016x}.jpg"
+    paths = [f"images/train/a/{one}", f"images/train/b/{one}", f"images/train/{two}", "top.csv"]
+    paths += [f"images/test/a/{one}", f"images/trainer/{one}"]
     for path in paths:
         manifest.add(Record(path, "image", "k", "ok", 3, "md5:0"))
-    manifest.add(Record("images/train/c/1.jpg", "image", "k", "missing"))
+    manifest.add(Record(f"images/train/c/{one}", "image", "k", "missing"))
     manifest.merge()
-    assert list(manifest.sizes("images/train")) == ["2.jpg"]
+    assert list(manifest.sizes("images/train")) == [two]
     assert list(manifest.sizes("")) == ["top.csv"]
-    assert list(manifest.sizes("images/train/a")) == ["1.jpg"]
+    assert list(manifest.sizes("images/train/a")) == [one]
     assert manifest.sizes("images/validation") == {}
-    found = manifest.folders_of(["1.jpg"], below="images/train")
-    assert found == ["images/train/a", "images/train/b"]
-    assert manifest.folders_of(["2.jpg", "9.jpg"], below="images/train") == ["images/train"]
-    assert manifest.folders_of([], below="images/train") == []
+    folders = {
+        each: manifest.folders_of(np.array(each, dtype=np.uint64), below="images/train")
+        for each in [(1,), (2, 9), ()]
+    }
+    assert folders[1,] == ["images/train/a", "images/train/b"]
+    assert folders[2, 9] == ["images/train"]
+    assert folders[()] == []
     manifest.close()
 
 

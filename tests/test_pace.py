@@ -38,11 +38,33 @@ def test_the_limit_stays_where_more_brings_nothing() -> None:
 
 
 def test_a_source_that_is_as_fast_with_few_is_left_alone() -> None:
-    """Where the second window brings no tenth more, the climb is over."""
+    """Where three more windows bring no tenth more, the climb is over."""
     pace, now = Pace(), 0.0
     for _ in range(5):
         now = window(pace, now, rate=1_000.0)
     assert pace.limit == 32
+
+
+def test_a_window_that_is_spoilt_does_not_end_the_climb() -> None:
+    """Whenever the machine stands still for half a second, the limit gets to 256 all the same."""
+    for spoilt in range(5):
+        pace, now = Pace(), 0.0
+        for at in range(8):
+            now = window(pace, now, rate=20.0 * pace.limit) + 0.5 * (at == spoilt)
+        assert pace.limit == 256
+
+
+def test_the_climb_is_over_within_some_hundred_answers() -> None:
+    """After its last step no more is tried: in 20,000 images that is in the first tenth."""
+    for most in (16, 32, 64, 128, 256):
+        pace, now, answers, last = Pace(), 0.0, 0, (0, 0)
+        while answers < 20_000:
+            limit = pace.limit
+            now = window(pace, now, rate=20.0 * min(limit, most))
+            answers += 2 * limit
+            last = (answers, pace.limit) if pace.limit != limit else last
+        assert last[0] <= 2_000
+        assert last[1] >= most
 
 
 def test_an_objection_halves_the_limit_at_most_once_a_second() -> None:
@@ -108,3 +130,24 @@ def test_the_limit_keeps_its_bounds(fixed: int | None, steps: list[tuple[bool, f
         assert 1 <= pace.limit <= (fixed or 256)
         assert pace.limit <= 2 * before
         assert pace.limit >= before // 2
+
+
+def test_a_source_that_is_far_away_gets_as_many_as_it_takes() -> None:
+    """Where every answer takes 200 ms, the limit climbs to its most, from the first window on."""
+    pace, now = Pace(), 0.0
+    for _ in range(12):
+        for _ in range(pace.limit):
+            pace.sent(now)
+        now += 0.2
+        for _ in range(pace.limit):
+            pace.succeeded(now)
+    assert pace.limit == 256
+
+
+def test_a_low_limit_leaves_room_for_jobs_that_wait() -> None:
+    """Objects that are tried again later do not keep others from being asked for."""
+    pace = Pace()
+    for at in range(10):
+        pace.throttled(10.0 * at)
+    assert (pace.limit, pace.open_at_once) == (1, 32)
+    assert Pace(fixed=3).open_at_once == 3

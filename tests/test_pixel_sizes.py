@@ -330,10 +330,11 @@ OLD = '"images/train/%016x.jpg","image","k","ok","3","md5:0",""\n'
 def test_journal_of_an_older_run_is_read(tmp_path: Path, whole_rows: int) -> None:
     """A run of an earlier oidkit that was killed left rows of seven columns."""
     rows = "".join(OLD % at for at in range(whole_rows))
-    (tmp_path / "journal.csv").write_text(rows + (OLD % 9)[:20], encoding="utf-8")
-    manifest = Manifest(tmp_path)
+    (folder := tmp_path / ".oid").mkdir()
+    (folder / "journal.csv").write_text(rows + (OLD % 9)[:20], encoding="utf-8")
+    manifest = Manifest(folder)
     manifest.add(Record("images/train/a.jpg", "image", "k", "ok", 1, width=4, height=3))
     manifest.close()
-    found = list(Manifest(tmp_path).records())
+    found = list(Manifest(folder).records())
     assert len(found) == whole_rows + 1
     assert [(each.width, each.height) for each in found] == [(0, 0)] * whole_rows + [(4, 3)]

@@ -31,6 +31,21 @@ def path(folder: str, number: int) -> str:
     return f"{folder}/{number:016x}.jpg".lstrip("/")
 
 
+def test_the_files_of_an_image_are_one_task_wherever_the_plan_is_cut() -> None:
+    """A plan is read some thousand rows at a time; an image may lie on both sides of a cut."""
+    numbers = column(set(range(10_001)))
+    places = {FOLDERS[0]: numbers, FOLDERS[1]: numbers, FOLDERS[3]: numbers[::2]}
+    there = {FOLDERS[0]: numbers[::3]}
+    none = column(set())
+    plan = plan_images("train", places, there=lambda at: there.get(at, none))
+    for number, task in enumerate(plan.tasks()):
+        folders = [FOLDERS[0], FOLDERS[1], *([FOLDERS[3]] if number % 2 == 0 else [])]
+        standing = folders[: int(number % 3 == 0)]
+        assert set(task.present) == {path(folder, number) for folder in standing}
+        assert {*task.present, *task.absent} == {path(folder, number) for folder in folders}
+    assert number == 10_000
+
+
 @given(wanted=wanted_files, standing=wanted_files)
 def test_each_wanted_file_is_there_or_in_one_task(
     wanted: dict[str, set[int]], standing: dict[str, set[int]]

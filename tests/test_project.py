@@ -84,8 +84,8 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine() -> None:
 
 
 def test_locks_are_there() -> None:
-    """One lock is for the program, one for the tests as well, one for what reads its exports."""
-    assert [lock.name for lock in LOCKS] == ["base.txt", "consumers.txt", "dev.txt"]
+    """Locks for the build, for what reads exports, for the tests, and of the program alone."""
+    assert [lock.name for lock in LOCKS] == ["base.txt", "consumers.txt", "dev.txt", "run.txt"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -100,8 +100,11 @@ def test_every_locked_package_has_a_version_and_hashes(lock: Path) -> None:
 
 
 def test_what_is_run_is_what_is_tested() -> None:
-    """The program's lock holds the same versions as that of the tests."""
-    assert pins(ROOT / "requirements" / "base.txt") <= pins(ROOT / "requirements" / "dev.txt")
+    """The program's locks hold the same versions as that of the tests."""
+    run, base, dev = (
+        pins(ROOT / "requirements" / f"{name}.txt") for name in ("run", "base", "dev")
+    )
+    assert run < base <= dev
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,7 @@ def test_what_is_run_is_what_is_tested() -> None:
             "consumers.txt",
             [w for w in PYPROJECT["dependency-groups"]["consumers"] if isinstance(w, str)],
         ),
+        ("run.txt", PYPROJECT["project"]["dependencies"]),
         ("dev.txt", [w for w in PYPROJECT["dependency-groups"]["dev"] if isinstance(w, str)]),
     ],
 )

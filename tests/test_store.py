@@ -13,7 +13,7 @@ import pytest
 
 from oidkit import catalog
 from oidkit.errors import OidError, UsageError
-from oidkit.store import Arrived, Ended, Reply, Request, Source, Transfer, parse_source
+from oidkit.store import Arrived, Ended, Reply, Request, Source, Transfer, http, parse_source
 from oidkit.store.folder import FolderTransfer
 from oidkit.store.http import HttpTransfer, pycurl_reason
 from oidkit.store.model import reply_of
@@ -460,6 +460,90 @@ def test_silence_is_given_up_with_many_in_flight(
     assert [at for at in ended if ended[at].error] == [0]
     assert "slow" in (ended[0].error or "")
     assert not ended[0].lasting
+
+
+def ended_of(transfer: Transfer, seconds: float = 30.0) -> Ended:
+    """Wait for the end of the one request that is in flight."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for each in transfer.poll(0.2):
+            if isinstance(each, Ended):
+                return each
+    pytest.fail("the request did not end")
+
+
+def test_a_transfer_that_is_never_done_is_given_up_by_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two kB a second are above the low-speed limit, but too few for the time that a size gets."""
+    monkeypatch.setattr("oidkit.store.http._DEADLINE_SECONDS", 0.5)
+    (tmp_path / "image").write_bytes(bytes(16_384))
+    with MirrorServer(tmp_path) as server, source_of(server.url).open() as transfer:
+        server.bandwidth = 2_000
+        begun = time.monotonic()
+        transfer.start("slow", Request("image"))
+        ended = ended_of(transfer)
+        # half a second, and four for 16 kB at 4 kB a second; it would take eight
+        assert 4.4 <= time.monotonic() - begun < 7.5
+        assert (ended.slow, ended.lasting, ended.away) == (True, False, False)
+        assert "too slow" in (ended.error or "")
+        assert ended.reply
+        assert ended.reply.length == 16_384
+        server.bandwidth = 8_000
+        transfer.start("well", Request("image"))
+        assert ended_of(transfer).error is None
+
+
+def test_the_time_of_a_large_file_is_that_of_a_slow_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An annotation file of 2.2 GB may take days, an image a minute and some seconds."""
+    flight = http._Flight(None, "", [], reply=Reply(200, length=2_200_000_000))
+    assert http._deadline(flight) > 6 * 86_400
+    flight.reply = Reply(200, length=300_000)
+    assert 120 < http._deadline(flight) < 150
+    flight.reply = None
+    assert http._deadline(flight) == 60
+
+
+def test_what_was_never_asked_differs_from_what_was_never_answered(tmp_path: Path) -> None:
+    """A refused connection is away, one that ends unanswered is cut, and a later one neither."""
+    faults = {
+        "before": Fault(reset=True),
+        "half": Fault(cut=100),
+        "header": Fault(cut=0),
+    }
+    for name in faults:
+        (tmp_path / name).write_bytes(bytes(1_000))
+    with MirrorServer(tmp_path, hook=lambda each: faults[each.path]) as server:
+        with source_of(server.url).open() as transfer:
+            found = {}
+            for name in faults:
+                transfer.start(name, Request(name))
+                found[name] = ended_of(transfer)
+        url = server.url
+    with source_of(url).open() as transfer:
+        transfer.start("refused", Request("before"))
+        found["refused"] = ended_of(transfer)
+    assert all(each.error and not each.lasting for each in found.values())
+    assert [name for name in found if found[name].away] == ["refused"]
+    assert [name for name in found if found[name].cut] == ["before"]
+    assert [name for name in found if found[name].reply] == ["half", "header"]
+
+
+def test_numbers_of_a_hostile_header_end_nothing() -> None:
+    """A header of thousands of digits is no number; as Retry-After it is a very long time."""
+    digits = "9" * 5_000
+    assert reply_of(200, {"content-length": digits}).length is None
+    assert reply_of(206, {"content-range": f"bytes {digits}-{digits}/{digits}"}).total is None
+    assert (reply_of(429, {"retry-after": digits}).retry_after or 0) > 1e9
+
+
+def test_a_date_is_one_of_the_source_s_clock() -> None:
+    """Retry-After as a date counts from the Date of the answer, whatever our clock says."""
+    for ahead in (-86_400, 0, 86_400):
+        now = time.time() + ahead
+        told = {"date": formatdate(now, usegmt=True)}
+        told["retry-after"] = formatdate(now + 30, usegmt=True)
+        assert reply_of(503, told).retry_after == pytest.approx(30, abs=1)
 
 
 def test_a_port_where_nobody_listens_is_an_error_in_words() -> None:

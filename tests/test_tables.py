@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import random
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -20,12 +19,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from oidkit import catalog
-from oidkit.api import Settings, download
+from oidkit.api import Settings, download, index_build
 from oidkit.errors import IntegrityError, MalformedError
 from oidkit.schema import BOXES, IMAGES, MASKS, Schema
 from oidkit.selection import Selection
 from oidkit.store import Checksums
-from oidkit.tables import Cache, Table, TableBuilder, build, image_ids, printed, sorting
+from oidkit.tables import Cache, Table, TableBuilder, build, image_ids, printed, sorting, stretches
+from oidkit.tables import table as tables_table
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
 from oracle import SPLITS, Mirror, Row, Sheet, tree_of
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+FORMAT = f'"format": {tables_table.FORMAT}'.encode()
 HEADER = (
     "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,"
     "IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
@@ -54,6 +55,8 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make blocks, buckets and parts so small that a small file needs many of each."""
     monkeypatch.setattr(build, "BLOCK_BYTES", 9_000)
     monkeypatch.setattr(sorting, "MOST_ROWS", 40)
+    monkeypatch.setattr(sorting, "PART_ROWS", 40)
+    monkeypatch.setattr(stretches, "STRETCH_BYTES", 2_000)
     monkeypatch.setattr(build, "BUCKETS", 5)
 
 
@@ -408,14 +411,14 @@ def test_a_damaged_table_is_not_taken_for_one(mirror: Mirror, tmp_path: Path) ->
     key = "openimages/v5/validation-annotations-bbox.csv"
     cache = Cache(tmp_path)
     cache.make("a mirror")
-    builder = cache.builder(key, BOXES)
-    builder.begin('"one"', Checksums())
-    builder.feed(csv_file(mirror, key))
-    table = builder.finish()
+    with cache.building(key, BOXES) as builder:
+        builder.begin('"one"', Checksums())
+        builder.feed(csv_file(mirror, key))
+        table = builder.finish()
     assert cache.table(key) == table
     note = table.folder / "table.json"
     good = note.read_bytes()
-    for broken in (b"", good[:100], good.replace(b'"format": 2', b'"format": 99'), b"[]"):
+    for broken in (b"", good[:100], good.replace(FORMAT, b'"format": 99'), b"[]"):
         note.write_bytes(broken)
         assert cache.table(key) is None
     note.write_bytes(good)
@@ -437,22 +440,32 @@ def test_a_table_that_lacks_a_part_is_built_again(mirror: Mirror, tmp_path: Path
     assert tree_of(tmp_path / "after") == tree_of(tmp_path / "before")
 
 
-@pytest.mark.parametrize("what", ["tables/*bbox*/*/part-*.parquet", "masks/*.parquet"])
-def test_bytes_that_rotted_in_the_cache_are_named(
-    mirror: Mirror, tmp_path: Path, what: str
-) -> None:
-    """What has its length but cannot be read is named by its place, with what to do about it."""
+def test_bytes_that_rotted_in_a_table_are_named(mirror: Mirror, tmp_path: Path) -> None:
+    """A part of its length with other bytes is named, and `oid index build --check` mends it."""
     settings = Settings(source=str(mirror.root), cache=tmp_path / "cache")
     wanted = Selection(("Person",), ("test",), images=False, metadata=False)
     download(wanted, tmp_path / "before", settings=settings)
-    for path in (tmp_path / "cache").glob(f"*/{what}"):
+    for path in (tmp_path / "cache").glob("*/tables/*bbox*/*/part-*.parquet"):
         data = path.read_bytes()
         path.write_bytes(data[:4] + bytes(120) + data[124:])
-    with pytest.raises(IntegrityError, match=r"in the cache is damaged; remove it") as caught:
+    with pytest.raises(IntegrityError, match="oid index build --check") as caught:
         download(wanted, tmp_path / "after", settings=settings)
-    named = tmp_path / str(caught.value).split(" in the cache")[0]
-    assert named.exists()
-    shutil.rmtree(named) if named.is_dir() else named.unlink()
+    assert (tmp_path / str(caught.value).split(" in the cache")[0]).exists()
+    index_build(splits=["test"], labels=["boxes"], check=True, settings=settings)
+    download(wanted, tmp_path / "after", settings=settings)
+    assert tree_of(tmp_path / "after") == tree_of(tmp_path / "before")
+
+
+def test_a_mask_index_that_rotted_is_read_again(mirror: Mirror, tmp_path: Path) -> None:
+    """A directory in the cache with other bytes counts as not there."""
+    settings = Settings(source=str(mirror.root), cache=tmp_path / "cache")
+    wanted = Selection(("Person",), ("test",), images=False, metadata=False)
+    download(wanted, tmp_path / "before", settings=settings)
+    for path in (tmp_path / "cache").glob("*/masks/*.parquet"):
+        data = path.read_bytes()
+        path.write_bytes(data[:4] + bytes(120) + data[124:])
+    download(wanted, tmp_path / "after", settings=settings)
+    assert tree_of(tmp_path / "after") == tree_of(tmp_path / "before")
 
 
 # -- memory -------------------------------------------------------------------------------------

@@ -134,7 +134,10 @@ def python_page() -> Iterator[str]:
     yield "`oidkit.errors`, of which `oidkit.OidError` is the root. See"
     yield "[exit codes and errors](exit-codes.md)."
     yield ""
-    kinds = [(name, getattr(errors, name)) for name in errors.__all__]
+    named = [(name, getattr(errors, name)) for name in errors.__all__]
+    kinds: list[tuple[str, type[errors.OidError]]] = [
+        (name, kind) for name, kind in named if isinstance(kind, type)
+    ]
     listed = [(f"`{name}`", str(kind.exit_code), _first(kind)) for name, kind in kinds]
     yield from _table(("error", "exit code", "meaning"), listed)
 

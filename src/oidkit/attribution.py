@@ -18,7 +18,7 @@ from oidkit.rotation import degrees_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["licence_name", "page"]
+__all__ = ["as_markdown", "licence_name", "page"]
 
 
 _LICENCE = re.compile(
@@ -98,7 +98,7 @@ def page(
     for image_id, _, author, _, licence, _, _ in rows():
         count += 1
         apart += image_id in unscaled
-        unknown += not _text(author)
+        unknown += not as_markdown(author)
         licences[licence] += 1
     yield _HEAD.format(
         release=f" {release.upper()}" if release else "",
@@ -115,8 +115,8 @@ def page(
     if unknown:
         yield b"\n## Images without a known author\n\n"
         for image_id, _, author, _, _, _, _ in rows():
-            if not _text(author):
-                yield f"- {_text(image_id)}\n".encode()
+            if not as_markdown(author):
+                yield f"- {as_markdown(image_id)}\n".encode()
 
 
 def licence_name(url: str) -> str:
@@ -151,16 +151,18 @@ def _told(unknown: int, count: int) -> str:
 
 def _entry(row: Sequence[str], *, scaled: bool, upright: bool) -> str:
     image_id, title, author, profile, licence, landing, rotation = row
-    work = _link(_text(title) or _text(image_id), landing)
-    by = _link(_text(author), profile) if _text(author) else "an author who is not known"
+    work = _link(as_markdown(title) or as_markdown(image_id), landing)
+    by = (
+        _link(as_markdown(author), profile) if as_markdown(author) else "an author who is not known"
+    )
     turned = degrees_of(rotation) if upright else 0
     changes = "rescaled" if scaled else "unscaled"
     changes += f", turned by {turned}°" if turned else ""
-    return f"- {_text(image_id)}: {work} by {by}, {_licence(licence)}; {changes}\n"
+    return f"- {as_markdown(image_id)}: {work} by {by}, {_licence(licence)}; {changes}\n"
 
 
 def _licence(url: str) -> str:
-    return _link(_text(licence_name(url)), url)
+    return _link(as_markdown(licence_name(url)), url)
 
 
 def _link(text: str, url: str) -> str:
@@ -177,8 +179,8 @@ def _target(url: str) -> str:
     return quote(plain, safe=":/?#@!&+,;=%~-._").replace("&", "&amp;")
 
 
-def _text(text: str) -> str:
-    """Make a text mean nothing but itself, on one line."""
+def as_markdown(text: str) -> str:
+    """Make a text mean nothing but itself in Markdown and HTML, on one line."""
     plain = " ".join("".join(map(_visible, text)).split())
     slashed = _SLASHED.sub(r"\\\1", plain)
     marked = "".join(_ENTITIES.get(char, char) for char in slashed)

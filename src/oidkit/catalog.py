@@ -198,9 +198,10 @@ class File:
 
 @cache
 def _known() -> dict[str, File]:
-    from importlib.resources import files  # slow to import, and many commands need no file
+    # Many commands need no file, and importlib.resources brings zipfile and tempfile with it.
+    from pkgutil import get_data
 
-    text = files("oidkit").joinpath("checksums.csv").read_text(encoding="utf-8")
+    text = (get_data("oidkit", "checksums.csv") or b"").decode()
     return {
         line["key"]: File(
             line["key"],

@@ -7,9 +7,11 @@ them, 8 bytes each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
+
+from oidkit.imageids import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["LISTED", "Choice", "Match", "allotted", "choose", "negative", "union"]
 
 Match = Literal["any", "all"]
+_Key = TypeVar("_Key", bound=str)
 
 LISTED = ""
 """Stands for a MID where images are listed by their ids."""
@@ -97,9 +100,9 @@ def allotted(
     return np.searchsorted(edges[:-1], drawn, side="right").astype(np.int32)
 
 
-def union(sets: Mapping[str, NDArray[np.uint64]]) -> NDArray[np.uint64]:
+def union(sets: Mapping[_Key, NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """Give the images that are in any of the sets."""
-    return np.unique(np.concatenate([_NONE, *sets.values()]))
+    return distinct(list(sets.values()))
 
 
 def _is_mid(key: str) -> bool:

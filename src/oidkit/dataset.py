@@ -16,33 +16,34 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import json
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oidkit.description import Description, describe, save_description
 from oidkit.disk import (
-    TEMPORARY,
     Record,
+    check_no_link,
     check_writable,
     digest,
     fingerprint,
     listing,
     locked,
+    stamp,
+    sweep,
+    temporary,
     write_atomically,
 )
 from oidkit.errors import DiskError, UsageError
-from oidkit.events import Noted, ignore
+from oidkit.events import Noted, Warned, ignore
 from oidkit.imagefile import jpeg_fault, jpeg_size, png_size
-from oidkit.recipe import Recipe
-from oidkit.selection import Selection
 from oidkit.tables import Manifest
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -60,33 +61,11 @@ __all__ = [
     "save_description",
 ]
 
-FORMAT = 1
 _HEADER = 1 << 16
+_HOLE = bytes(4096)  # what a disk has of a file whose bytes did not reach it in time
 _OURS = {".oid", "images", "masks", "csv", "attribution.csv", "ATTRIBUTION.md"}
 _IDS = "downloader_IDs_for_"
 _SPLIT_ROWS = re.compile(r"[a-z0-9_]+_annotations\.csv")
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What `.oid/dataset.json` says: the release, the last source, and the selections so far."""
-
-    release: str
-    source: str
-    selections: tuple[Mapping[str, Any], ...] = ()
-
-    @property
-    def is_upright(self) -> bool | None:
-        """Whether images and annotations are turned upright; None where nothing is in there."""
-        if not self.selections:
-            return None
-        return any(each.get("upright") is True for each in self.selections)
-
-    def with_selection(self, selection: Mapping[str, Any], *, source: str) -> Description:
-        """Add a selection, once."""
-        plain = json.loads(json.dumps(selection))
-        known = self.selections if plain in self.selections else (*self.selections, plain)
-        return Description(self.release, source, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +75,22 @@ class Dataset:
     root: Path
     manifest: Manifest
     writable: bool = True
+    _written: dict[str, tuple[int, int, int] | None] = field(default_factory=dict)
+
+    def is_as_written(self) -> bool:
+        """Tell whether no other run has written one of the files beside the images since.
+
+        It forgets which they were. Where locks work the answer is always yes.
+        """
+        before = dict(self._written)
+        self._written.clear()
+        return all(stamp(self.root / path) == known for path, known in before.items())
+
+    def describe(self, description: Description) -> None:
+        """Write down the release and the selections."""
+        save_description(self.root, description)
+        path = ".oid/dataset.json"
+        self._written[path] = stamp(self.root / path)
 
     def put_aside(self, path: str) -> str:
         """Rename a file of the dataset to a name that is free, and give that name."""
@@ -109,19 +104,19 @@ class Dataset:
         target = self.root / path
         try:
             self.make(path.rpartition("/")[0])
-            if not target.is_file() or target.read_bytes() != data:
+            if target.is_symlink() or not target.is_file() or target.read_bytes() != data:
                 write_atomically(target, data)
         except DiskError:
             raise
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
+        self._written[path] = stamp(target)
         record = Record(path, "annotations", "", "ok", len(data), fingerprint(data))
         self.manifest.add(record)
 
     def write_lines(self, path: str, lines: Iterable[bytes]) -> None:
         """Write such a file, that may be larger than memory, unless it stands there already."""
         target = self.root / path
-        fresh = target.with_name(f"{TEMPORARY}{path.rpartition('/')[2]}")
         size, check = 0, hashlib.md5(usedforsecurity=False)
 
         def counted() -> Iterator[bytes]:
@@ -133,23 +128,31 @@ class Dataset:
 
         try:
             self.make(path.rpartition("/")[0])
-            write_atomically(fresh, counted())
-            made = f"md5:{check.hexdigest()}"
-            same = target.is_file() and not target.is_symlink() and digest(target) == made
-            fresh.unlink() if same else fresh.replace(target)
+            with temporary(target) as fresh:
+                write_atomically(fresh, counted())
+                made = f"md5:{check.hexdigest()}"
+                same = target.is_file() and not target.is_symlink() and digest(target) == made
+                if not same:
+                    fresh.replace(target)
         except DiskError:
             raise
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
+        self._written[path] = stamp(target)
         self.manifest.add(Record(path, "annotations", "", "ok", size, made))
 
     def read(self, path: str) -> bytes | None:
-        """Give a file of the dataset, or None; a link to elsewhere is no file of it."""
+        """Give a file of the dataset, or None; a link to elsewhere is no file of it.
+
+        Nor is one without any byte but NULs: a loss of power leaves it where a file was renamed to
+        its place and its bytes had not reached the disk.
+        """
         try:
             place = self.root / path
-            return None if place.is_symlink() else place.read_bytes()
+            data = b"" if place.is_symlink() else place.read_bytes()
         except FileNotFoundError:
             return None
+        return data if data.strip(b"\0") else None
 
     def make(self, folder: str) -> None:
         """Make a folder of the dataset.
@@ -162,12 +165,7 @@ class Dataset:
         try:
             for part in filter(None, folder.split("/")):
                 path = path / part
-                if path.is_symlink():
-                    raise DiskError(
-                        path,
-                        because="it is a link",
-                        remedy="remove the link, or link the whole --out",
-                    )
+                check_no_link(path, whole="--out")
                 path.mkdir(exist_ok=True)
         except OSError as error:
             raise (
@@ -188,7 +186,7 @@ class Dataset:
         and is then added; *key* gives the key of an image, or None for one that nobody asked for.
         *fits* may refuse such a file by its ImageID and bytes.
         """
-        known = self.manifest.sizes(folder)
+        known, lost = self.manifest.sizes(folder), self.manifest.lost_checks(folder)
         found = []
         for name, size in listing(self.root / folder, sweep=self.writable).items():
             image_id = name.removesuffix(".jpg")
@@ -204,6 +202,8 @@ class Dataset:
                 place = f"{folder}/{name}".lstrip("/")
                 width, height = jpeg_size(data)
                 check = fingerprint(data)
+                if lost.get(name, check) != check or _HOLE in data:
+                    continue
                 self.manifest.add(
                     Record(place, "image", source, "ok", size, check, width=width, height=height)
                 )
@@ -251,34 +251,6 @@ class Dataset:
         late = (self.sized(record) for record in self.manifest.unsized(split))
         rows = ((int(one.path[-20:-4], 16), one.width, one.height) for one in late if one.width)
         return known.with_others(rows)
-
-
-def describe(root: Path) -> Description | None:
-    """Read what a dataset folder says of itself, or give None where there is no dataset.
-
-    Raises:
-        UsageError: the description is of a newer version, or cannot be read.
-
-    """
-    path = root / ".oid" / "dataset.json"
-    try:
-        found = json.loads(path.read_bytes())
-        if found["format"] > FORMAT:
-            raise UsageError(
-                f"{root} was written by a newer oidkit",
-                remedy="update oidkit, or choose another --out",
-            )
-        selections = tuple(found["selections"])
-        return Description(str(found["release"]), str(found["source"]), selections)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(
-            f"{path} cannot be read",
-            remedy="choose another --out, or remove that one file if the folder is yours",
-        ) from error
 
 
 def check_target(root: Path, *, release: str, upright: bool | None = None) -> None:
@@ -347,10 +319,17 @@ def open_dataset(
             # The run that held the lock may have begun a dataset of another release here.
             check_target(root, release=release, upright=upright)
         try:
-            listing(root), listing(root / ".oid"), listing(root / "csv")
+            listing(root), listing(root / "csv")
+            # Here it may be a folder of images that one was about to remove.
+            sweep(root / ".oid")
             dataset = Dataset(root, Manifest(root / ".oid"))
         except OSError as error:
+            if isinstance(error, DiskError):
+                raise
             raise DiskError.from_os(error, path=root / ".oid") from error
+        if dataset.manifest.damaged and release is not None and describe(root) is not None:
+            text = "the manifest is not there or damaged; it is made again from what is on the disk"
+            on_event(Warned(f"{root}: {text}"))
         try:
             yield dataset
         finally:
@@ -364,26 +343,11 @@ def read_dataset(root: Path) -> Dataset | None:
     """Look at a dataset folder without writing anything into it; None where there is none."""
     if not (root / ".oid").is_dir():
         return None
-    return Dataset(root, Manifest(root / ".oid", writable=False), writable=False)
-
-
-def save_description(root: Path, description: Description) -> None:
-    """Write down the release and the selections, for us and as a recipe."""
-    selections = tuple(map(Selection.from_dict, description.selections))
-    recipe = Recipe(selections, description.release).to_toml()
-    plain = {
-        "format": FORMAT,
-        "release": description.release,
-        "source": description.source,
-        "selections": list(description.selections),
-    }
-    files = {"dataset.json": json.dumps(plain, indent=2) + "\n", "recipe.toml": recipe}
-    for name, text in files.items():
-        path = root / ".oid" / name
-        try:
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise DiskError.from_os(error, path=path) from error
+    try:
+        return Dataset(root, Manifest(root / ".oid", writable=False), writable=False)
+    except OSError as error:
+        because = (error.strerror or "it cannot be read").lower()
+        raise DiskError(error.filename or root, because=because) from error
 
 
 def _foreign(root: Path) -> str | None:

@@ -47,6 +47,8 @@ __all__ = [
     "UsageError",
 ]
 
+_MORE_FILES = "raise the limit of open files, as with: ulimit -n 256"
+
 
 class OidError(Exception):
     """Root of every error raised on purpose: a cause, and what to do about it."""
@@ -162,6 +164,8 @@ class DiskError(OidError, OSError):
             errno.EROFS: "choose a folder on a disk that can be written",
             errno.EACCES: "give yourself permission to write there, or choose another folder",
             errno.EPERM: "give yourself permission to write there, or choose another folder",
+            errno.EMFILE: _MORE_FILES,
+            errno.ENFILE: _MORE_FILES,
         }
         where = error.filename if isinstance(error.filename, str) else path
         number = error.errno

@@ -16,6 +16,7 @@ __all__ = [
     "Listener",
     "Missing",
     "Noted",
+    "PaceChanged",
     "PhaseEnded",
     "PhaseStarted",
     "Received",
@@ -83,6 +84,20 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class PaceChanged:
+    """From now on `limit` requests may be in flight, and `rate` a second may be begun (None: any).
+
+    `seconds` is the time since the first request of the call. `reason` is "begun" at the first
+    request of a stretch of work, "clean" after good answers, "429", "503" or "timeout".
+    """
+
+    seconds: float
+    limit: int
+    rate: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """`rows` rows of an annotation file were set aside; `path` lists line, reason and text."""
 
@@ -113,6 +128,7 @@ Event = (
     | Missing
     | Failed
     | Retried
+    | PaceChanged
     | Rejected
     | Noted
     | Warned

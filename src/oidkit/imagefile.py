@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["jpeg_fault", "jpeg_size", "png_size"]
+__all__ = ["LARGEST_PICTURE", "bomb_fault", "jpeg_fault", "jpeg_size", "png_size"]
 
-_START, _END = b"\xff\xd8", b"\xff\xd9"
+LARGEST_PICTURE = 1 << 26
+"""Pixels of the largest picture that is decoded: more than any camera of the published ones had."""
+# A progressive JPEG has some ten scans, each of which goes over all of its pixels; a colour profile
+# takes up to 255 segments.
+_MOST_SCANS, _MOST_SEGMENTS = 200, 4096
+_PACKED_TEXT, _MOST_TEXTS = (b"zTXt", b"iTXt"), 64
+
+_START, _END, _SCANS = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 _MARK, _SCAN, _NO_MARKER = 0xFF, 0xDA, -1
 # Markers that stand alone, without a length: TEM and the restarts (ITU-T T.81, table B.1).
 _BARE = {0x01, *range(0xD0, 0xD8)}
@@ -69,6 +77,27 @@ def png_size(data: bytes) -> tuple[int, int]:
     width = int.from_bytes(data[place : place + 4], "big")
     height = int.from_bytes(data[place + 4 : place + 8], "big")
     return (width, height) if width and height else (0, 0)
+
+
+def bomb_fault(data: bytes, *, most: int = LARGEST_PICTURE) -> str | None:
+    """Say why a JPEG or PNG would take too much memory or time to decode, or None.
+
+    It has more than *most* pixels, or more scans, segments or packed comments than any honest
+    writer makes.
+    """
+    width, height = jpeg_size(data) if data.startswith(_START) else png_size(data)
+    if width * height > most:
+        return f"it has {width:,} by {height:,} pixels, which are too many"
+    if sum(map(data.count, _PACKED_TEXT)) > _MOST_TEXTS and data.startswith(_PNG):
+        return f"it has more than {_MOST_TEXTS} packed comments"
+    if not data.startswith(_START):
+        return None
+    # Between pixels no other byte but 0 follows FF, so that these two are always a scan's.
+    if data.count(_SCANS) > _MOST_SCANS:
+        return f"it has more than {_MOST_SCANS} scans"
+    if next(itertools.islice(_segments(data), _MOST_SEGMENTS, None), None) is not None:
+        return f"it has more than {_MOST_SEGMENTS} segments"
+    return None
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

@@ -72,9 +72,9 @@ class Schema:
 
     Tables call the image ImageID and its class LabelName, whatever the file does: `published`
     maps a column of the file to its name in the table. `classes` are the columns that name a
-    class, any of which makes the row one of that class. `sides` are those columns of `ordered`
-    that span the box a row is about. A file of JSON `lines` has no columns: its table has the id
-    of the image, and the line. `group` is the number of rows that are read together at the least.
+    class, any of which makes the row one of that class. A file of JSON `lines` has no columns: its
+    table has the id of the image, and the line. `group` is the number of rows that are read
+    together at the least.
     """
 
     name: str
@@ -84,7 +84,6 @@ class Schema:
     quoted: bool = False
     published: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[str, ...] = ("LabelName",)
-    sides: tuple[tuple[str, str], ...] = ()
     lines: bool = False
     group: int = 32_768
 
@@ -127,7 +126,6 @@ BOXES = Schema(
         "IsInside": "flag",
     },
     ordered=(("XMin", "XMax"), ("YMin", "YMax")),
-    sides=(("XMin", "XMax"), ("YMin", "YMax")),
 )
 MASKS = Schema(
     name="masks",
@@ -142,7 +140,6 @@ MASKS = Schema(
         "BoxYMax": "unit",
     },
     ordered=(("BoxXMin", "BoxXMax"), ("BoxYMin", "BoxYMax")),
-    sides=(("BoxXMin", "BoxXMax"), ("BoxYMin", "BoxYMax")),
 )
 HUMAN_LABELS = Schema(
     name="human image labels",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from oidkit.catalog import LABELS, SPLITS, Label, Split
 from oidkit.choice import Match
 from oidkit.errors import UsageError
+from oidkit.imageids import ImageList
 from oidkit.schema import BOXES, HUMAN_LABELS, MACHINE_LABELS, MASKS, POINTS, Keep, Schema
-from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "Annotations",
@@ -109,7 +109,7 @@ class Selection:
     subclasses: bool = False
     total: int | None = None
     annotations: Annotations = "requested"
-    image_ids: tuple[str, ...] = ()
+    image_ids: Sequence[str] = ()
     label_source: LabelSource = "all"
     min_confidence: float = 0.0
     negatives: bool = False
@@ -138,13 +138,8 @@ class Selection:
                 remedy="give a number from 0 to 1, such as 0.8",
             )
         self._check_labels()
-        for each in self.image_ids:
-            split, _, image_id = each.rpartition("/")
-            if not IMAGE_ID_PATTERN.fullmatch(image_id) or split not in ("", *SPLITS):
-                raise UsageError(
-                    f"'{each[:60]}' is not the id of an image",
-                    remedy="write 16 hex digits, or a split before them, as in train/<id>",
-                )
+        if not isinstance(self.image_ids, ImageList):
+            ImageList.of(self.image_ids)
         for what, most in (("limit", self.limit), ("total", self.total)):
             if most is not None and most < 1:
                 raise UsageError(
@@ -168,7 +163,7 @@ class Selection:
         }
         for each in fields(self):
             if each.name not in plain and (value := getattr(self, each.name)) != each.default:
-                plain[each.name] = list(value) if isinstance(value, tuple) else value
+                plain[each.name] = list(value) if isinstance(value, tuple | ImageList) else value
         return plain
 
     @classmethod
@@ -278,7 +273,7 @@ class Selection:
             for name, column in _FLAGS.items()
             if column in schema.rules and getattr(self, name) != "any"
         }
-        return Keep(values, schema.sides, self.min_area)
+        return Keep(values, schema.ordered, self.min_area)
 
     def shows(self, schema: Schema) -> Keep | None:
         """Say by which kept rows of a file an image shows the class; None for by none."""

@@ -90,6 +90,9 @@ def parse_class_file(data: bytes, *, name: str = "the class list") -> dict[str, 
 
 _HEADER: Final = ["labelname", "displayname"]
 _COLUMNS: Final = 2
+# Names become names of folders and files, of which file systems take 255 bytes with all that is
+# added to them. The longest of the published ones has less than half of this.
+_LONGEST_NAME: Final = 200
 
 
 def _class_row(row: list[str], where: str) -> tuple[str, str]:
@@ -101,6 +104,12 @@ def _class_row(row: list[str], where: str) -> tuple[str, str]:
     display = " ".join(row[1].split())
     if not display:
         cause = f"{where} has no display name"
+        raise UsageError(cause, remedy=_REMEDY)
+    # Letters in lower case may take up to three times the bytes.
+    if (size := len(display.encode())) > _LONGEST_NAME // 3:
+        size = max(size, len(folder_name(display, mid).encode()))
+    if size > _LONGEST_NAME:
+        cause = f"{where} has a display name of {size:,} bytes, of which {_LONGEST_NAME} may be"
         raise UsageError(cause, remedy=_REMEDY)
     return mid, display
 

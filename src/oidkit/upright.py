@@ -20,6 +20,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oidkit.decoding import LARGEST_MASK, UndecodableError, opened
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -65,13 +67,11 @@ def turned_jpeg(data: bytes, degrees: int) -> bytes:
         CannotTurnError: it cannot be decoded.
 
     """
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+        with opened(data, formats=("JPEG",)) as picture:
             picture.load()
             made = _moved(data, picture, degrees) or _encoded(picture, degrees)  # type: ignore[arg-type]
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UndecodableError as error:
         raise CannotTurnError(f"it cannot be turned: {error}") from error
     note = _segment(_COMMENT, _NOTE.format(degrees).encode())
     kept = [_plain(kind, body) for kind, body in _segments(data) if _is_kept(kind)]
@@ -103,10 +103,10 @@ def turned_mask(png: bytes, degrees: int) -> bytes:
     from PIL.PngImagePlugin import PngInfo
 
     try:
-        with Image.open(io.BytesIO(png), formats=["PNG"]) as mask:
+        with opened(png, formats=("PNG",), most=LARGEST_MASK) as mask:
             bits = mask if mask.mode == "1" else mask.convert("L").point(lambda v: 255 * bool(v))
             turned = bits.convert("1", dither=Image.Dither.NONE).transpose(_way(degrees))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UndecodableError as error:
         raise CannotTurnError(f"it cannot be turned: {error}") from error
     note = PngInfo()
     note.add_text(_CHUNK, _mask_note(degrees, zlib.crc32(png)))

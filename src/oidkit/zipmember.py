@@ -1,6 +1,7 @@
 """One member of a mask zip: what the directory says of it, and its content out of fetched bytes.
 
-The local header is that of PKWARE's APPNOTE.TXT 6.3, 4.3.7; the ZIP64 extra field that of 4.5.3.
+The local header is that of PKWARE's APPNOTE.TXT 6.3, 4.3.7; the ZIP64 extra field that of 4.5.3,
+the Unicode path that of 4.6.9.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "Member",
     "check_readable",
     "extract",
+    "is_renamed",
     "zip64_values",
 ]
 
@@ -35,9 +37,12 @@ LOCAL_HEADER: Final = _LOCAL.size
 _BOTH_SIZES: Final = struct.Struct("<2Q")
 _FULL32: Final = 0xFFFFFFFF
 _ZIP64: Final = 1
+_UNICODE_PATH: Final = 0x7075
+_BEFORE_PATH: Final = 5  # a version, and the CRC-32 of the name that it replaces
 _STORED: Final = 0
 _DEFLATED: Final = 8
 _ENCRYPTED: Final = 1 << 0 | 1 << 6 | 1 << 13
+_PATCH: Final = 1 << 5
 _HAS_DESCRIPTOR: Final = 1 << 3
 
 
@@ -99,7 +104,7 @@ def _packed(member: Member, span: memoryview) -> memoryview:
     begin = LOCAL_HEADER + name_length + extra_length
     if bytes(span[LOCAL_HEADER : LOCAL_HEADER + name_length]) != member.name.encode("ascii"):
         raise _damaged(member, "its local header has another name than the directory")
-    if method != member.method or flags & _ENCRYPTED:
+    if method != member.method or flags & (_ENCRYPTED | _PATCH):
         raise _damaged(member, "its local header says that it is packed otherwise")
     if _FULL32 in (csize, usize):
         values = zip64_values(bytes(span[LOCAL_HEADER + name_length : begin]))
@@ -117,7 +122,7 @@ def _packed(member: Member, span: memoryview) -> memoryview:
 
 
 def check_readable(member: Member, *, where: str) -> None:
-    """Refuse a member that is encrypted, packed by another method, or too large to be a mask.
+    """Refuse a member that is encrypted, a patch, packed by another method, or too large.
 
     Raises:
         IntegrityError: it is refused; the error calls it *where*.
@@ -125,6 +130,8 @@ def check_readable(member: Member, *, where: str) -> None:
     because = ""
     if member.flags & _ENCRYPTED:
         because = "it is encrypted"
+    elif member.flags & _PATCH:
+        because = "it is a patch of another file"
     elif member.method not in (_STORED, _DEFLATED):
         because = f"it is packed by method {member.method}, not stored or deflated"
     elif max(member.csize, member.usize) > LARGEST_MEMBER:
@@ -140,10 +147,20 @@ def _damaged(member: Member, because: str) -> IntegrityError:
 
 def zip64_values(extra: bytes) -> bytes:
     """Find the body of the ZIP64 field among extra fields; empty if there is none."""
+    return _field(extra, _ZIP64) or b""
+
+
+def is_renamed(name: bytes, extra: bytes) -> bool:
+    """Whether a Unicode path field gives a member another name, which some readers go by."""
+    body = _field(extra, _UNICODE_PATH)
+    return body is not None and body[_BEFORE_PATH:] != name
+
+
+def _field(extra: bytes, wanted: int) -> bytes | None:
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == _ZIP64:
+        if kind == wanted:
             return extra[at + 4 : at + 4 + length]
         at += 4 + length
-    return b""
+    return None

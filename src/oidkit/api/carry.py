@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from oidkit import catalog
 from oidkit.disk import Record, digest, fingerprint
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
+from oidkit.store import is_strong
 from oidkit.transfer import ImageJob, LinkJob, MaskJob
-from oidkit.transfer.engine import event_of
 from oidkit.transfer.jobs import ZipSpan
-from oidkit.transfer.records import mask_record
+from oidkit.transfer.records import event_of, mask_record
 from oidkit.zipmember import check_readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from oidkit.api.aside import Aside
+    from oidkit.api.early import Early
     from oidkit.api.outside import Origins
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from oidkit.transfer import Turn
     from oidkit.zipindex import Member
 
-__all__ = ["carry_images", "carry_masks", "masks_by_zip", "zips_of"]
+__all__ = ["Ways", "carry_images", "carry_masks", "masks_by_zip", "zips_of"]
 
 _LINKS_AT_ONCE = 10_000
 
@@ -42,34 +47,71 @@ def carry_images(
     plans: Sequence[ImagePlan],
     *,
     summary: Summary,
-    origins: Origins | None = None,
-    turning: Turning | None = None,
+    ways: Ways | None = None,
 ) -> None:
-    """Fetch every image that is in no place yet, then link those that lack one of theirs.
+    """Put images that stand somewhere into all their places, and fetch the others by their *ways*.
 
-    With *origins*, those that the bucket lacks then come from where they were published.
+    Those that the bucket lacks then come from where they were published, if that is one.
     """
+    ways = ways or Ways()
+    origins = ways.origins
+    waiting = 0
     for plan in plans:
+        fetched, size = ways.fetched(plan)
+        waiting += ways.waiting(plan)
         summary.images.asked += plan.asked
-        summary.images.present += plan.present
+        summary.images.present += plan.present - fetched
+        summary.images.fetched += fetched
+        summary.images.bytes += size
     elsewhere = origins.settle(plans) if origins else 0
     todo = sum(plan.to_fetch for plan in plans) - elsewhere
     for plan in plans:
         for folder in plan.folders:
             dataset.make(folder)
-    session.on_event(PhaseStarted("images", todo, image_bytes(todo)))
+    session.on_event(PhaseStarted("images", todo + waiting, image_bytes(todo)))
     record = _Counting(dataset, summary)
-    turn = turning.jpeg if turning else None
+    turn = ways.turning.jpeg if ways.turning else None
     if origins is not None:
         origins.turn = turn
         jobs: Iterator[ImageJob] = origins.bucket_jobs(dataset, plans)
     else:
-        jobs = _image_jobs(dataset, plans, turn)
+        jobs = _image_jobs(dataset, plans, turn, lost=_telling(session, record, ways.lost))
+    links = _link_jobs(dataset, plans, ways.aside)
+    session.run(record=dataset.manifest.add, most=1).carry_out(links)
     session.run(record=record).carry_out(jobs)
-    session.run(record=dataset.manifest.add, most=1).carry_out(_link_jobs(dataset, plans))
     session.on_event(PhaseEnded("images"))
     if origins is not None:
         origins.bring(dataset, plans, record=record)
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """By which ways images come: by themselves from the bucket, as they are, and when planned.
+
+    `origins` has those that the bucket lacks, `turning` turns some. In the place `aside` are those
+    that this run, or a dead one, has fetched `early`, before it was known where they belong.
+    """
+
+    origins: Origins | None = None
+    turning: Turning | None = None
+    aside: Aside | None = None
+    early: Early | None = None
+
+    @property
+    def lost(self) -> Mapping[str, Record]:
+        """What this run could not have, by key."""
+        return self.early.lost if self.early else {}
+
+    def fetched(self, plan: ImagePlan) -> tuple[int, int]:
+        """Count the images of a plan that this run has fetched, and their bytes."""
+        return self.early.fetched(plan.split, plan.ids) if self.early else (0, 0)
+
+    def waiting(self, plan: ImagePlan) -> int:
+        """Count the images of a plan that wait for their place, of a dead run too."""
+        folder = self.aside.folder(plan.split) if self.aside else None
+        if folder not in plan.folders:
+            return 0
+        return int(np.count_nonzero(plan.folder == plan.folders.index(folder)))
 
 
 class _Counting:
@@ -114,36 +156,71 @@ def _image_name(record: Record) -> str:
     if "://" in record.key:
         _, split, *_ = PurePosixPath(record.path).parts
         return f"{split}/{PurePosixPath(record.path).stem}"
-    path = PurePosixPath(record.key)
-    return f"{path.parent.name}/{path.stem}"
+    _, split, name = record.key.rsplit("/", 2)
+    return f"{split}/{name.removesuffix('.jpg')}"
 
 
 def _image_jobs(
-    dataset: Dataset, plans: Sequence[ImagePlan], turn: Turn | None
+    dataset: Dataset,
+    plans: Sequence[ImagePlan],
+    turn: Turn | None,
+    *,
+    lost: Callable[[str, Sequence[str]], bool],
 ) -> Iterator[ImageJob]:
     for plan in plans:
         for task in plan.tasks():
             if not task.present:
                 key = catalog.image_key(plan.split, task.image_id)
-                yield ImageJob(dataset.root, key, task.absent, turn=turn)
+                if not lost(key, task.absent):
+                    yield ImageJob(dataset.root, key, task.absent, turn=turn)
 
 
-def _link_jobs(dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[LinkJob]:
+def _telling(
+    session: Session, record: Callable[[Record], None], lost: Mapping[str, Record]
+) -> Callable[[str, Sequence[str]], bool]:
+    """Give what tells of an image that could not be had before; False where it was not asked."""
+
+    def tell(key: str, paths: Sequence[str]) -> bool:
+        if (known := lost.get(key)) is None:
+            return False
+        for path in paths:
+            _tell(session, record, replace(known, path=path))
+        return True
+
+    return tell
+
+
+def _link_jobs(
+    dataset: Dataset, plans: Sequence[ImagePlan], aside: Aside | None
+) -> Iterator[LinkJob]:
     for plan in plans:
         tasks = (task for task in plan.tasks() if task.present)
         while batch := list(itertools.islice(tasks, _LINKS_AT_ONCE)):
-            records = dataset.manifest.of_paths([task.present[0] for task in batch])
+            paths = [task.present[0] for task in batch]
+            records = _records(dataset, paths, aside)
             for task in batch:
                 path = task.present[0]
                 known = records.get(path)
                 if known is None or known.status != "ok":
                     key = catalog.image_key(plan.split, task.image_id)
                     known = Record(path, "image", key, "ok", *_facts(dataset, path))
-                yield LinkJob(dataset.root, dataset.sized(known), task.absent)
+                moves = aside is not None and aside.holds(path)
+                yield LinkJob(dataset.root, dataset.sized(known), task.absent, moves=moves)
+
+
+def _records(dataset: Dataset, paths: Sequence[str], aside: Aside | None) -> dict[str, Record]:
+    """Look up some images that stand there, by path."""
+    waiting = aside.records(paths) if aside else {}
+    known = dataset.manifest.of_paths(paths)
+    if len(known) + len(waiting) < len(paths):
+        # Of those that were taken in by this very run the journal has what they are.
+        dataset.manifest.merge()
+        known = dataset.manifest.of_paths(paths)
+    return known | waiting
 
 
 def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
-    """Look at a file that the manifest learnt of in this very run."""
+    """Look at a file that no manifest knows, as another run has put it there meanwhile."""
     place = dataset.root / path
     return place.stat().st_size, digest(place)
 
@@ -189,7 +266,9 @@ def carry_masks(
     record = _Counting(dataset, summary, turning)
     for attempt in range(2):
         changed: set[str] = set()
-        _carry_zips(session, dataset, (todo, indexes), record=record, changed=changed)
+        _carry_zips(
+            session, dataset, (todo, indexes), record=record, changed=changed, last=attempt > 0
+        )
         if not changed:
             return
         for key in changed:
@@ -210,10 +289,11 @@ def _left(
     """Leave out the masks that are there by now; a damaged file of one does not count."""
     dataset.manifest.merge()
     there = {split: dataset.masks_there(f"masks/{split}") for split, _ in todo.values()}
-    return {
+    left = {
         key: (split, [name for name in names if name not in there[split]])
         for key, (split, names) in todo.items()
     }
+    return {key: (split, names) for key, (split, names) in left.items() if names}
 
 
 def _carry_zips(
@@ -225,6 +305,7 @@ def _carry_zips(
     *,
     record: _Counting,
     changed: set[str],
+    last: bool,
 ) -> None:
     todo, indexes = wanted
     count = sum(len(names) for _, names in todo.values())
@@ -239,10 +320,17 @@ def _carry_zips(
                 for name in names:
                     _tell(session, record, _lost(_path(split, name), key, index))
             else:
-                members, gone = _members(index, (split, names), record=record)
+                known = session.cache.find_masks(index, names)
+                if known is None:
+                    # Another run has found that the zip was replaced, and dropped its index.
+                    changed.add(key)
+                    continue
+                index, found = known
+                members, gone = _members(index, (split, names), found, record=record)
                 lost.extend(gone)
                 turn = record.turning.mask if record.turning else None
-                yield from _mask_jobs(dataset, index, members, changed=changed, turn=turn)
+                jobs = _mask_jobs(dataset, index, members, changed=changed, turn=turn, last=last)
+                yield from jobs
 
     session.run(record=record).carry_out(jobs())
     for row in lost:
@@ -253,11 +341,14 @@ def _carry_zips(
 
 
 def _members(
-    index: MaskIndex, wanted: tuple[catalog.Split, Sequence[str]], *, record: _Counting
+    index: MaskIndex,
+    wanted: tuple[catalog.Split, Sequence[str]],
+    found: Mapping[str, Member],
+    *,
+    record: _Counting,
 ) -> tuple[list[tuple[Member, str]], list[Record]]:
-    """Find the masks in the directory, and the records of those that cannot be had from it."""
+    """Give the masks *found* in the directory, and records of those that cannot be had from it."""
     split, names = wanted
-    found = index.find(names)
     members = []
     lost = []
     for name in names:
@@ -285,11 +376,14 @@ def _mask_jobs(
     *,
     changed: set[str],
     turn: Callable[[str, bytes], bytes] | None,
+    last: bool,
 ) -> Iterator[MaskJob]:
+    # Damage in a zip that may be another one by now is a reason to read its directory once more.
+    doubted = not (last or is_strong(index.etag))
     for span in spans([member for member, _ in members]):
         if index.key in changed:
             return
-        place = ZipSpan(index.key, index.etag, index.total, span.start, span.stop)
+        place = ZipSpan(index.key, index.etag, index.total, span.start, span.stop, doubted)
         chosen = [members[at] for at in span.members]
         yield MaskJob(dataset.root, place, chosen, changed=changed, turn=turn)
 

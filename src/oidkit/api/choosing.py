@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
+from oidkit.api.early import Early, is_certain
 from oidkit.api.outside import ImageLists
 from oidkit.choice import LISTED, Choice, choose, negative, union
 from oidkit.errors import MalformedError, UsageError
+from oidkit.imageids import ImageList, distinct
 from oidkit.schema import IMAGES, files_of
 from oidkit.tables import image_ids, joined, only_images
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from oidkit.api.aside import Aside
     from oidkit.api.session import Session
     from oidkit.catalog import File, Label, Split
     from oidkit.schema import Keep, Schema
@@ -40,10 +43,14 @@ class Choosing:
     wanted: Selection
     classes: Sequence[OidClass]
     excluded: Sequence[OidClass]
+    listed: ImageList
+    """The images that are wanted whatever they show."""
     _mids: Mapping[str, Collection[str]]
     """A class asked for, or excluded, by MID -> the MIDs that it stands for."""
     _tables: dict[str, Table] = field(default_factory=dict)
     _lists: ImageLists | None = None
+    _placed: dict[Split, NDArray[np.uint64]] = field(default_factory=dict)
+    """Split -> the images of it that are listed by their id alone."""
 
     @classmethod
     def of(cls, session: Session, wanted: Selection) -> Choosing:
@@ -70,10 +77,17 @@ class Choosing:
                         f"{each} is asked for and{because} excluded: no image would be left",
                         remedy="leave out one of the two",
                     )
-        return cls(session, wanted, classes, excluded, mids)
+        listed = wanted.image_ids
+        if not isinstance(listed, ImageList):
+            listed = ImageList.of(listed)
+        return cls(session, wanted, classes, excluded, listed, mids)
 
-    def prepare(self) -> None:
-        """Get every table that the selection needs."""
+    def prepare(self, aside: Aside | None = None) -> Early | None:
+        """Get every table that the selection needs.
+
+        Where there is a place *aside*, images that are certain to be chosen are fetched into it
+        while the tables arrive; what came of that is given.
+        """
         release = self.session.settings.release_name
         needed = [
             pair
@@ -86,13 +100,24 @@ class Choosing:
             self.wanted.metadata
             or originals
             or self.wanted.upright
-            or any("/" not in each for each in self.wanted.image_ids)
+            or len(self.listed.of_split(""))
         ):
             needed += [(catalog.image_list(release, split), IMAGES) for split in self.wanted.splits]
-        self._tables = self.session.tables(needed)
+        early = self._early(aside) if aside and is_certain(self.wanted) else None
+        self._tables = self.session.tables(needed, early=early)
         for split in self.wanted.splits:
             for label in self.wanted.labels:
                 self._check_alike(label, split)
+        return early
+
+    def _early(self, aside: Aside) -> Early:
+        early = Early(aside, self._all(self.classes))
+        for split in self.wanted.splits:
+            for label in self._telling:
+                for file, schema in self._files(label, split):
+                    if (keep := self.wanted.shows(schema)) is not None:
+                        early.expect(file, split, keep)
+        return early
 
     def choose(self, split: Split) -> Choice:
         """Choose the images of a split: each has a row that shows a class, of some chosen label."""
@@ -168,6 +193,18 @@ class Choosing:
             ]
         )
 
+    def parts_of(
+        self,
+        label: Label,
+        split: Split,
+        *,
+        images: NDArray[np.uint64],
+        columns: Sequence[str],
+    ) -> Iterator[Rows]:
+        """Give the rows of `every_row` a part at a time, in no order of images."""
+        for table, _ in self._tables_of(label, split):
+            yield from table.parts_by_image(images, columns=columns)
+
     def published(
         self, label: Label, split: Split, images: NDArray[np.uint64], mids: Sequence[str]
     ) -> Rows:
@@ -223,39 +260,42 @@ class Choosing:
 
     def _listed(self, split: Split) -> NDArray[np.uint64]:
         """Give the listed images of a split: those that say so, and those of its image list."""
-        bare = {each for each in self.wanted.image_ids if "/" not in each}
-        named = {
-            image_id
-            for place, _, image_id in (each.rpartition("/") for each in self.wanted.image_ids)
-            if place == split
-        }
-        if bare:
-            splits = self.wanted.splits
-            named |= self._known(split, bare)
-            left = bare.difference(*(self._known(each, bare) for each in splits))
-            if left and self.wanted.original:
-                named |= self._known(split, left, outside=True)
-                left = left.difference(*(self._known(each, left, outside=True) for each in splits))
-            self._refuse_unknown(sorted(left))
-        return np.array(sorted(int(each, 16) for each in named), dtype=np.uint64)
+        named, bare = (self.listed.of_split(place) for place in (split, ""))
+        if not len(bare):
+            return named
+        self._placed = self._placed or self._places(bare)
+        return distinct([named, self._placed[split]])
 
-    def _known(
-        self, split: Split, image_ids: Collection[str], *, outside: bool = False
-    ) -> set[str]:
-        """Give those of some images that the bucket's list has, or with *outside* the whole one."""
-        wanted = np.array(sorted(int(each, 16) for each in image_ids), dtype=np.uint64)
-        if outside:
-            return set(self.image_rows(split, wanted)["ImageID"])
+    def _places(self, images: NDArray[np.uint64]) -> dict[Split, NDArray[np.uint64]]:
+        """Say in which splits some images are; the lists are read once for all splits.
+
+        Raises:
+            UsageError: one is in none of them.
+
+        """
+        splits = self.wanted.splits
+        found = {split: self._known(split, images) for split in splits}
+        left = np.setdiff1d(images, union(found), assume_unique=True)
+        if len(left) and self.wanted.original:
+            for split in splits:
+                outside = image_ids(self.image_rows(split, left))
+                found[split] = distinct([found[split], outside])
+            left = np.setdiff1d(left, union(found), assume_unique=True)
+        self._refuse_unknown(left)
+        return found
+
+    def _known(self, split: Split, images: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Give those of some images that the bucket's list of a split has."""
         release = self.session.settings.release_name
         table = self._tables[catalog.image_list(release, split).key]
-        return set(table.rows_by_image(wanted, columns=["ImageID"])["ImageID"])
+        return image_ids(table.rows_by_image(images, columns=["ImageID"]))
 
-    def _refuse_unknown(self, unknown: Sequence[str]) -> None:
-        if unknown:
+    def _refuse_unknown(self, unknown: NDArray[np.uint64]) -> None:
+        if len(unknown):
             what = "image id is" if len(unknown) == 1 else "image ids are"
             raise UsageError(
                 f"{len(unknown):,} {what} in no image list of {', '.join(self.wanted.splits)}, "
-                f"the first: {unknown[0]}",
+                f"the first: {unknown[0]:016x}",
                 remedy="leave it out, or name its split, as in train/<id>",
             )
 

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oidkit.dataset import describe, read_dataset
-from oidkit.errors import IntegrityError, UsageError
+from oidkit.api.opening import whole_dataset
+from oidkit.dataset import describe
+from oidkit.errors import UsageError
 from oidkit.taxonomy import parse_class_file
 
 if TYPE_CHECKING:
@@ -82,16 +83,7 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
         raise UsageError(f"--top {top} is below 0", remedy="give 0 for all")
     folder = Path(root)
     description = describe(folder)
-    dataset = read_dataset(folder)
-    if dataset is None:
-        raise UsageError(
-            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
-        )
-    if dataset.manifest.damaged:
-        raise IntegrityError(
-            f"{folder}/.oid/manifest.csv is not there or cannot be read",
-            remedy="remove it and run the same download again: what is whole is kept",
-        )
+    dataset = whole_dataset(folder)
     from oidkit.tables.gathering import SPLITS, gather
     from oidkit.tables.tallies import tallied
 

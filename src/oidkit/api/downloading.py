@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
+from oidkit.api.aside import set_aside
 from oidkit.api.choosing import Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from oidkit.catalog import Label, Release
 
 __all__ = ["annotate", "download", "plan"]
+
+_MOST_LOOKS = 5
 
 
 def download(
@@ -73,10 +76,18 @@ def download(
         works = [Work(Choosing.of(session, each)) for each in wanted]
         summary = Summary(out=str(root))
         with open_dataset(root, release=release, upright=upright, on_event=on_event) as dataset:
-            for work in works:
-                work.carry_out(dataset, summary)
-                # The next selection finds there what this one has brought.
+            with set_aside(dataset) as aside:
+                for work in works:
+                    if work is not works[0]:
+                        # A later selection finds there what those before it have brought.
+                        dataset.manifest.merge()
+                    work.carry_out(dataset, summary, aside=aside)
+            for _ in range(_MOST_LOOKS):
+                if dataset.is_as_written():
+                    break
                 dataset.manifest.merge()
+                for work in works:
+                    work.settle(dataset)
         traffic = session.traffic
         summary.received_bytes, summary.requests = traffic.received, traffic.requests
         summary.seconds = time.monotonic() - begun

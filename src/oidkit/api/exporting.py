@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.numbering import categories_of, with_hierarchy
+from oidkit.api.opening import no_dataset
 from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures, stems_of
 from oidkit.api.settings import Settings
 from oidkit.dataset import Description, describe, read_dataset
@@ -313,9 +314,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _opened(folder: Path) -> tuple[Dataset, Description]:
     dataset, description = read_dataset(folder), describe(folder)
     if dataset is None or description is None:
-        raise UsageError(
-            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
-        )
+        raise no_dataset(folder)
     return dataset, description
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
+from oidkit.api.soundness import Spoilt, build_again, damaged_of
 from oidkit.catalog import SPLITS, Label, Split
 from oidkit.errors import OidError
 from oidkit.events import Listener, ignore
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from oidkit.schema import Schema
 
-__all__ = ["IndexEntry", "index_build", "index_info"]
+__all__ = ["IndexEntry", "index_build", "index_check", "index_info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,11 @@ def index_info(*, settings: Settings | None = None) -> list[IndexEntry]:
                 IndexEntry(source, table.name, "table", table.rows, table.rejects, size, place)
             )
         for index in cache.mask_indexes():
-            path = cache.masks_file(index.key)
-            size = path.stat().st_size
+            path = index.path or cache.root
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:
+                continue  # another run has replaced it meanwhile
             found.append(
                 IndexEntry(
                     source, index.key, "mask directory", index.count, index.ignored, size, str(path)
@@ -69,23 +73,36 @@ def index_info(*, settings: Settings | None = None) -> list[IndexEntry]:
     return found
 
 
+def index_check(*, settings: Settings | None = None) -> list[Spoilt]:
+    """Compare all that is in the cache with its checksums, and list what is damaged."""
+    folder = (settings or Settings()).cache_folder
+    if not folder.is_dir():
+        return []
+    roots = sorted(path for path in folder.iterdir() if (path / "tables").is_dir())
+    return [each for root in roots for each in damaged_of(root)]
+
+
 def index_build(
     *,
     splits: Sequence[Split] = SPLITS,
     labels: Sequence[Label] | None = None,
     metadata: bool = True,
+    check: bool = False,
     settings: Settings | None = None,
     on_event: Listener = ignore,
 ) -> list[IndexEntry]:
     """Build the tables of some labels and splits, and read the directories of their mask zips.
 
-    What is there already is left alone. *metadata* takes in the lists of images.
+    What is there already is left alone. *metadata* takes in the lists of images. With *check* all
+    that is there of the source is compared with its checksums, and what is damaged is built again.
 
     Raises:
         OidError: something could not be had, or is not what it should be.
 
     """
     with Session(settings or Settings(), on_event) as session:
+        if check:
+            build_again(session, damaged_of(session.kept_in))
         release = session.settings.release_name
         has = catalog.labels_of(release)
         wanted = tuple(labels or (label for label in ("boxes", "masks") if label in has))

@@ -163,7 +163,7 @@ class Origins:
     ) -> None:
         """Fetch what the bucket lacks from where it was published."""
         from oidkit.store.anywhere import AnywhereTransfer, lies_privately
-        from oidkit.transfer import Run, SteadyPace
+        from oidkit.transfer import Budget, Run, SteadyPace
 
         wanted = {split: self._left(split) for split in self._direct}
         count = sum(map(len, wanted.values()))
@@ -180,6 +180,7 @@ class Origins:
                 on_event=session.on_event,
                 record=record,
                 pace=pace,
+                budget=Budget(waits=False),
             )
             run.carry_out(self._jobs(dataset, plans, wanted, local=local))
         session.on_event(PhaseEnded("originals"))

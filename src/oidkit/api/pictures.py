@@ -13,6 +13,7 @@ from oidkit.disk import listing
 from oidkit.errors import UsageError
 from oidkit.formats.model import Flags, Picture, Thing
 from oidkit.imagefile import jpeg_size
+from oidkit.imageids import distinct
 from oidkit.tables import ClassFile, Credits, Part, read_instances
 from oidkit.taxonomy import IMAGE_ID_PATTERN, mid_stem
 
@@ -212,7 +213,7 @@ def _wanted(dataset: Dataset, asked: Asked, split: str) -> NDArray[np.uint64]:
             names = (line.rpartition("/")[2] for line in data.decode("ascii", "replace").split())
             ids = [int(each, 16) for each in names if IMAGE_ID_PATTERN.fullmatch(each)]
             listed.append(np.array(ids, dtype=np.uint64))
-    return np.unique(np.concatenate(listed))
+    return distinct(listed)
 
 
 def _present(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from oidkit import catalog
@@ -28,15 +28,16 @@ from oidkit.taxonomy import ClassList, Hierarchy, OidClass, parse_class_file, pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
+    from oidkit.api.early import Early
     from oidkit.api.settings import Settings
     from oidkit.catalog import File
     from oidkit.schema import Schema
     from oidkit.store import Transfer
     from oidkit.tables import Cache, MaskIndex, Table
-    from oidkit.transfer import FileJob, Run, TableJob, Traffic
-    from oidkit.zipindex import ZipIndex
+    from oidkit.transfer import Budget, FileJob, Run, TableJob, Traffic
 
 __all__ = ["Session"]
 
@@ -85,24 +86,40 @@ class Session:
 
         return Traffic()
 
+    @property
+    def kept_in(self) -> Path:
+        """The folder of the cache that belongs to the source; it need not be there."""
+        return self.settings.cache_folder / self.source.cache_name
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What this session still bears of its source."""
+        from oidkit.transfer import Budget
+
+        return Budget()
+
     @cached_property
     def _kept(self) -> FileCache:
-        return FileCache(self.settings.cache_folder / self.source.cache_name)
+        return FileCache(self.kept_in)
 
     @cached_property
     def cache(self) -> Cache:
         """The tables and mask indexes of this source."""
         from oidkit.tables import Cache
 
-        cache = Cache(self.settings.cache_folder / self.source.cache_name)
+        cache = Cache(self.kept_in)
         try:
             cache.make(self.source.name)
+        except DiskError:
+            raise
         except OSError as error:
             raise DiskError.from_os(error, path=cache.root) from error
         return cache
 
-    def run(self, *, most: int | None = None, **options: object) -> Run:
-        """Prepare to carry out jobs, at most *most* at a time."""
+    def run(
+        self, *, most: int | None = None, on_event: Listener | None = None, **options: object
+    ) -> Run:
+        """Prepare to carry out jobs, at most *most* at a time; *on_event* hears of them instead."""
         from oidkit.transfer import Pace, Run
 
         workers = self.settings.workers
@@ -111,8 +128,9 @@ class Session:
         return Run(
             self.transfer,
             traffic=self.traffic,
-            on_event=self.on_event,
+            on_event=on_event or self.on_event,
             pace=pace,
+            budget=self.budget,
             **options,  # type: ignore[arg-type]
         )
 
@@ -148,11 +166,16 @@ class Session:
     def _keep_file(self, job: FileJob, found: dict[str, bytes]) -> None:
         if isinstance(job.error, MissingObjectError):
             found.pop(job.name, None)
+        elif job.page is not None and job.name not in found:
+            # Whoever parses it says that this is no mirror.
+            found[job.name] = job.page
         elif job.error is not None:
             self._fall_back(job.error, there=job.name in found)
         elif job.content is not None:
             try:
                 self._kept.keep(job.name, job.content, job.etag)
+            except DiskError:
+                raise
             except OSError as error:
                 raise DiskError.from_os(error, path=self._kept.root) from error
             found[job.name] = job.content
@@ -260,10 +283,13 @@ class Session:
 
     # -- tables ---------------------------------------------------------------------------------
 
-    def tables(self, wanted: Sequence[tuple[File, Schema]]) -> dict[str, Table]:
+    def tables(
+        self, wanted: Sequence[tuple[File, Schema]], *, early: Early | None = None
+    ) -> dict[str, Table]:
         """Give the tables of annotation files by key, and build those that are not there.
 
         A file that is known to be gone has its substitute's table, where the source lacks it.
+        While files arrive, *early* may fetch images that they name.
 
         Raises:
             NotAMirrorError: the source lacks one of the files.
@@ -274,7 +300,7 @@ class Session:
             (file, schema) for file, schema in wanted if not (file.gone and self.source.official)
         ]
         with contextlib.ExitStack() as locks:
-            found = self._tables(given_out, locks)
+            found = self._tables(given_out, locks, early)
         lacking = {
             file: (catalog.published(file.substitute), schema)
             for file, schema in wanted
@@ -287,11 +313,14 @@ class Session:
             self.on_event(Warned(text))
         # Locks of their own, or they would not be taken in one order.
         with contextlib.ExitStack() as locks:
-            more = self._tables(list(lacking.values()), locks)
+            more = self._tables(list(lacking.values()), locks, early)
         return found | more | {file.key: more[other.key] for file, (other, _) in lacking.items()}
 
     def _tables(
-        self, wanted: Sequence[tuple[File, Schema]], locks: contextlib.ExitStack
+        self,
+        wanted: Sequence[tuple[File, Schema]],
+        locks: contextlib.ExitStack,
+        early: Early | None,
     ) -> dict[str, Table]:
         from oidkit.transfer import TableJob
 
@@ -307,9 +336,12 @@ class Session:
             if known is not None:
                 found[file.key] = known
                 if official and file.md5:
+                    self.cache.drop_older(file.key, known)
                     continue
-            builder = self.cache.builder(file.key, schema)
-            locks.callback(builder.close)
+            if known is None and self.cache.has_broken(file.key):
+                self.on_event(Warned(f"the table of {file.key} is damaged; it is built again"))
+            builder = locks.enter_context(self.cache.building(file.key, schema))
+            builder.on_block = early.listener(file.key, builder) if early else None
             etag = known.etag if known else None
             jobs.append(TableJob(file, builder, etag=etag, official=official))
         if not jobs:
@@ -317,7 +349,7 @@ class Session:
             return found
         fresh = len(jobs) - sum(job.name in found for job in jobs)
         self.on_event(PhaseStarted("tables", fresh) if fresh else Noted("checking the tables"))
-        self.run(most=_TABLES_AT_ONCE).carry_out(jobs)
+        self._build(jobs, early)
         for job in jobs:
             if job.file.gone and _is_gone(job.error):
                 found.pop(job.name, None)
@@ -327,6 +359,20 @@ class Session:
             self.on_event(PhaseEnded("tables"))
         self._tell_rejects(found.values())
         return found
+
+    def _build(self, jobs: Sequence[TableJob], early: Early | None) -> None:
+        if early is None:
+            self.run(most=_TABLES_AT_ONCE).carry_out(jobs)
+            return
+        from oidkit.api.early import TwoAtOnce
+
+        run = self.run(record=early.record, on_event=early.quiet(self.on_event))
+        every, beside = TwoAtOnce(jobs), early.beside(jobs)
+        while not all(job.over for job in jobs):
+            # Which ends when nothing is under way, though more may have been found since.
+            run.carry_out(every, beside=beside)
+        for job in jobs:
+            early.judge(job)
 
     def _lock(self, key: str, locks: contextlib.ExitStack, *, there: bool) -> None:
         """Keep other runs off a table; a cache that cannot be written needs no lock to be read."""
@@ -353,6 +399,8 @@ class Session:
             found[job.name] = table
             self.cache.drop_older(job.name, table)
             self.on_event(Noted(f"table of {job.name}: {table.rows:,} rows"))
+        else:
+            self.cache.drop_older(job.name, found[job.name])
 
     def _waiting(self, what: str) -> object:
         def tell() -> None:
@@ -365,44 +413,16 @@ class Session:
     def mask_indexes(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, MaskIndex | OidError]:
         """Give the directory of each mask zip, or the error that says why it cannot be had.
 
-        *wanted* names the masks that are looked for in each. A directory in the cache that lacks
-        one of them is read again if the zip has changed since.
+        *wanted* names the masks that are looked for in each; where it names none, all of the
+        directory is read. Of a large one that is sorted, as little is as will tell where they are.
 
         Raises:
             UsageError: the source refuses byte ranges.
 
         """
-        from oidkit.transfer import DirectoryJob
+        from oidkit.api.directories import mask_indexes
 
-        found: dict[str, MaskIndex | OidError] = {}
-        jobs = []
-        for key, names in wanted.items():
-            index = self.cache.masks(key)
-            if index is not None:
-                found[key] = index
-                if len(index.find(names)) == len(set(names)):
-                    continue
-            keep = partial(self._keep_masks, key, found)
-            jobs.append(DirectoryJob(key, keep, known=index.etag if index else None))
-        if jobs:
-            self.on_event(PhaseStarted("mask directories", len(jobs)))
-            self.run(most=4).carry_out(jobs)
-            self.on_event(PhaseEnded("mask directories"))
-        for job in jobs:
-            if job.name not in found:
-                found[job.name] = job.error or SourceError(f"{job.name} could not be read")
-        return found
-
-    def _keep_masks(
-        self,
-        key: str,
-        found: dict[str, MaskIndex | OidError],
-        index: ZipIndex,
-        etag: str | None,
-    ) -> None:
-        from oidkit.tables import MaskIndex
-
-        found[key] = self.cache.keep_masks(MaskIndex.of(index, key=key, etag=etag))
+        return mask_indexes(self, wanted)
 
 
 def _is_gone(error: OidError | None) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import filecmp
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.disk import TEMPORARY
+from oidkit.disk import temporary
 from oidkit.errors import DiskError, OidError, UsageError
 from oidkit.taxonomy import MID_PATTERN, mid_stem
 
@@ -164,8 +163,7 @@ def _cut(
     for mid, paths in targets.items():
         files = []
         for path in paths:
-            fresh[path] = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-            stack.callback(fresh[path].unlink, missing_ok=True)
+            fresh[path] = stack.enter_context(temporary(path))
             files.append(stack.enter_context(fresh[path].open("xb")))
         sinks[mid.encode()] = _Sink(mid, files[0], files[1], set())
         files[1].write(header)

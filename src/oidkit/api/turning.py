@@ -24,7 +24,7 @@ from oidkit.upright import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -102,11 +102,7 @@ class Turning:
             IntegrityError: it cannot be decoded.
 
         """
-        by = self.by(key)
-        try:
-            return turned_jpeg(data, by) if by else data
-        except CannotTurnError as error:
-            raise IntegrityError(f"{key}: {error}", remedy="check the source") from error
+        return self._by(turned_jpeg, key, data)
 
     def mask(self, path: str, png: bytes) -> bytes:
         """Turn a mask as its image has to be.
@@ -115,9 +111,12 @@ class Turning:
             IntegrityError: it cannot be decoded.
 
         """
-        by = self.by(path)
+        return self._by(turned_mask, path, png)
+
+    def _by(self, turn: Callable[[bytes, int], bytes], path: str, data: bytes) -> bytes:
+        degrees = self.by(path)
         try:
-            return turned_mask(png, by) if by else png
+            return turn(data, degrees) if degrees else data
         except CannotTurnError as error:
             raise IntegrityError(f"{path}: {error}", remedy="check the source") from error
 

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from oidkit.api.carry import carry_images, carry_masks
+from oidkit.api.carry import Ways, carry_images, carry_masks
 from oidkit.api.downloading import annotate
+from oidkit.api.opening import whole_dataset
 from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
+from oidkit.api.soundness import Spoilt, build_again, damaged_of
 from oidkit.api.summary import Summary
 from oidkit.api.turning import Turning
 from oidkit.catalog import SPLITS
-from oidkit.dataset import Dataset, Description, describe, open_dataset, read_dataset
+from oidkit.dataset import Dataset, Description, describe, open_dataset
 from oidkit.disk import TEMPORARY, Record, digest
 from oidkit.errors import (
     DiskError,
@@ -50,7 +52,8 @@ class Report:
     Of the `checked` files, `damaged` ones have other content than the manifest says, `absent` ones
     are not there. `foreign` files stand among ours but are in no manifest. `missing` are those
     that the source did not have. `repaired` counts the damaged and absent files that were fetched
-    again; they are no longer listed.
+    again; they are no longer listed. `cache` has the keys of the tables, mask indexes and class
+    files of the dataset's source that are damaged in the cache; `rebuilt` counts those made again.
     """
 
     checked: int = 0
@@ -59,11 +62,13 @@ class Report:
     foreign: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     repaired: int = 0
+    cache: list[str] = field(default_factory=list)
+    rebuilt: int = 0
 
     @property
     def exit_code(self) -> int:
         """6 for damaged files, 4 for absent ones, 3 where the source lacks some, else 0."""
-        if self.damaged:
+        if self.damaged or self.cache:
             return IntegrityError.exit_code
         if self.absent:
             return SourceError.exit_code
@@ -81,11 +86,11 @@ def verify(
     settings: Settings | None = None,
     on_event: Listener = ignore,
 ) -> Report:
-    """Check every file of the manifest by its size and checksum.
+    """Check every file of the manifest by its size and checksum, and the cache of its source.
 
     With *repair*, damaged and absent files are fetched again, from the source that the dataset
-    came from unless the settings name another. Without it nothing is written, so a dataset that
-    may only be read can be checked.
+    came from unless the settings name another, and what is damaged in the cache is built again.
+    Without it nothing is written, so a dataset that may only be read can be checked.
 
     Raises:
         UsageError: there is no dataset in the folder.
@@ -96,25 +101,37 @@ def verify(
     description = describe(folder)
     release = description.release if description else None
 
-    present = read_dataset(folder)
-    if present is None:
-        raise UsageError(
-            f"{folder} is no dataset of oidkit", remedy="give the folder of a download"
-        )
-    if present.manifest.damaged:
-        raise IntegrityError(
-            f"{folder}/.oid/manifest.csv is not there or cannot be read",
-            remedy="remove it and run the same download again: what is whole is kept",
-        )
-    if not repair:
-        return _check(present, on_event)[0]
+    present = whole_dataset(folder)
+    wanted = _settings(settings or Settings(), description)
+    with Session(wanted, on_event) as session:
+        spoilt = _spoilt(session) if description else []
+        if not repair:
+            report = _check(present, on_event)[0]
+            report.cache = [each.key for each in spoilt]
+            return report
+        if spoilt:
+            build_again(session, spoilt)
+    report = _mended(folder, release, wanted, on_event)
+    report.rebuilt = len(spoilt)
+    return report
+
+
+def _spoilt(session: Session) -> list[Spoilt]:
+    """Look at the cache of the source; a folder that is not there now tells not which that is."""
+    try:
+        root = session.kept_in
+    except UsageError:
+        return []
+    return damaged_of(root)
+
+
+def _mended(folder: Path, release: str | None, wanted: Settings, on_event: Listener) -> Report:
     with open_dataset(folder, release=release, on_event=on_event) as dataset:
         report, wrong = _check(dataset, on_event)
         _learn_sizes(dataset, besides=wrong)
         if wrong:
-            wanted = _settings(settings or Settings(), description)
             with Session(wanted, on_event) as session:
-                _repair(session, dataset, wrong, description=description)
+                _repair(session, dataset, wrong, description=describe(folder))
             before = len(wrong)
             dataset.manifest.merge()
             report, wrong = _check(dataset, on_event)
@@ -210,7 +227,8 @@ def _repair(
     if images:
         lost = _image_plans(dataset, images)
         origins = _origins(session, images, description=description)
-        carry_images(session, dataset, lost, summary=summary, origins=origins, turning=turning)
+        ways = Ways(origins, turning)
+        carry_images(session, dataset, lost, summary=summary, ways=ways)
     masks = [Path(record.path) for record in wrong if record.kind == "mask"]
     absent = [
         plan_masks(

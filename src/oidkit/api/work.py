@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.api.carry import carry_images, carry_masks, masks_by_zip, zips_of
+from oidkit.api.carry import Ways, carry_images, carry_masks, masks_by_zip, zips_of
 from oidkit.api.outside import Origins
 from oidkit.api.turning import Turning
 from oidkit.api.writing import Writing
 from oidkit.choice import LISTED, negative
 from oidkit.events import PhaseEnded, PhaseStarted
 from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
-from oidkit.tables import image_names
 from oidkit.taxonomy import folder_name
+from oidkit.zipsearch import pays, search_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from oidkit.api.aside import Aside
     from oidkit.api.choosing import Choosing
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
-    from oidkit.catalog import Split
+    from oidkit.catalog import Label, Split
     from oidkit.choice import Choice
     from oidkit.dataset import Dataset
     from oidkit.selection import Selection
@@ -64,10 +65,10 @@ class Work:
             self._origins = self._origins or Origins(self.choosing.lists)
         return self._origins
 
-    def carry_out(self, dataset: Dataset, summary: Summary) -> None:
-        """Bring everything that is not there, and count it."""
-        self.choosing.prepare()
-        planned = self.plan(dataset)
+    def carry_out(self, dataset: Dataset, summary: Summary, *, aside: Aside) -> None:
+        """Bring everything that is not there, and count it; *aside* is for what comes early."""
+        early = self.choosing.prepare(aside)
+        planned = self.plan(dataset, aside=aside)
         # A source that refuses ranges is found out here, before anything is written.
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
         for label, count in planned.rows.items():
@@ -90,18 +91,26 @@ class Work:
                 dataset,
                 planned.images,
                 summary=summary,
-                origins=self.origins,
-                turning=self.turning,
+                ways=Ways(self.origins, self.turning, aside, early),
             )
             if self.origins and authors is not None:
                 # Only now it is known which of them are no rescaled copies.
                 dataset.manifest.merge()
                 annotations.write_page(authors)
 
+    def settle(self, dataset: Dataset) -> None:
+        """Write the annotation files once more, where a run beside this one has written them too.
+
+        Both begin with what stands there, so the later of two would else write without the earlier.
+        """
+        annotations = Writing(dataset, self.choosing, self.choices, self.turning)
+        annotations.describe()
+        annotations.write()
+
     # -- plan -----------------------------------------------------------------------------------
 
-    def plan(self, dataset: Dataset | None) -> Plan:
-        """Lay what is chosen beside what is there."""
+    def plan(self, dataset: Dataset | None, *, aside: Aside | None = None) -> Plan:
+        """Lay what is chosen beside what is there, and what waits *aside*."""
         self.session.on_event(PhaseStarted("planning"))
         self.choices = {split: self.choosing.choose(split) for split in self.wanted.splits}
         self.turning = Turning.of(self.choosing, self.choices)
@@ -110,22 +119,13 @@ class Work:
         rows: dict[str, int] = {}
         for split, choice in self.choices.items():
             if self.wanted.images:
-                images.append(self._plan_images(split, choice, dataset))
+                images.append(self._plan_images(split, choice, dataset, aside))
             for label in self.wanted.labels:
-                columns = ["ImageID", "MaskPath"] if label == "masks" else ["ImageID"]
-                if self.choosing.takes_all:
-                    found = self.choosing.every_row(
-                        label, split, images=choice.images, columns=columns
-                    )
-                else:
-                    found = self.choosing.rows(
-                        label, split, of=self.classes, choice=choice, columns=columns
-                    )
-                rows[label] = rows.get(label, 0) + found.height
+                count, names = self._rows_of(label, split, choice)
+                rows[label] = rows.get(label, 0) + count
                 if label == "masks":
                     folder = f"masks/{split}"
                     there = dataset.masks_there(folder) if dataset else set[str]()
-                    names = found["MaskPath"].to_list()
                     masks.append(plan_masks(split, names, there=there.__contains__))
         elsewhere = self.origins.settle(images) if self.origins else 0
         to_receive = image_bytes(sum(part.to_fetch for part in images) - elsewhere)
@@ -141,13 +141,35 @@ class Work:
             from_originals=elsewhere,
         )
 
-    def _plan_images(self, split: Split, choice: Choice, dataset: Dataset | None) -> ImagePlan:
+    def _rows_of(self, label: Label, split: Split, choice: Choice) -> tuple[int, list[str]]:
+        """Count the rows of the chosen images, and of masks name them."""
+        columns = ["ImageID", *(["MaskPath"] if label == "masks" else [])]
+        if self.choosing.takes_all:
+            # Part by part: the rows of all images there are would be gigabytes.
+            parts = self.choosing.parts_of(label, split, images=choice.images, columns=columns)
+        else:
+            of = self.classes
+            parts = iter([self.choosing.rows(label, split, of=of, choice=choice, columns=columns)])
+        count, names = 0, []
+        for part in parts:
+            count += part.height
+            if label == "masks":
+                names += part["MaskPath"].to_list()
+        return count, names
+
+    def _plan_images(
+        self, split: Split, choice: Choice, dataset: Dataset | None, aside: Aside | None
+    ) -> ImagePlan:
         places = self._places(split, choice)
+        # As published, and so not for a folder of upright images.
+        waits = aside.folder(split) if aside and not self.wanted.upright else None
 
         @functools.cache
         def there(folder: str) -> NDArray[np.uint64]:
             if dataset is None:
                 return np.empty(0, dtype=np.uint64)
+            if aside and folder == waits:
+                return aside.images(split)
             return dataset.images_there(
                 folder,
                 key=lambda name: catalog.image_key(split, name),
@@ -158,12 +180,14 @@ class Work:
         if dataset is None or not planned.to_fetch:
             return planned
         # An image that stands in the folder of an earlier selection is linked from there.
-        names = [f"{name}.jpg" for name in image_names(choice.images)]
-        for folder in dataset.manifest.folders_of(names, below=f"images/{split}"):
-            if folder not in places:
-                found = np.intersect1d(choice.images, there(folder), assume_unique=True)
-                places |= {folder: found} if len(found) else {}
-        return plan_images(split, places, there=there)
+        others = dataset.manifest.folders_of(choice.images, below=f"images/{split}")
+        more = {
+            folder: np.intersect1d(choice.images, there(folder), assume_unique=True)
+            for folder in [*others, *([waits] if waits else [])]
+            if folder not in places
+        }
+        more = {folder: found for folder, found in more.items() if len(found)}
+        return plan_images(split, places | more, there=there) if more else planned
 
     def _places(self, split: Split, choice: Choice) -> dict[str, NDArray[np.uint64]]:
         front = f"images/{split}"
@@ -178,15 +202,33 @@ class Work:
         return places | ({front: choice.by_class[LISTED]} if LISTED in choice.by_class else {})
 
     def _mask_bytes(self, plans: Sequence[MaskPlan]) -> tuple[int, int]:
-        """Sum up the masks to fetch, and the directories that have to be read for them."""
+        """Sum up the masks to fetch, and what has to be read of directories for them.
+
+        A directory counts whole until one of its split is known to be sorted.
+        """
+        zips = {
+            catalog.mask_zip(part.split, shard).key: (part.split, names)
+            for part in plans
+            for shard, names in part.absent.items()
+        }
+        cache = self.session.cache
+        indexes = {
+            key: index.only(names) if (index := cache.masks(key)) else None
+            for key, (_, names) in zips.items()
+        }
+        is_sorted = {zips[key][0] for key, index in indexes.items() if index and index.part}
         masks = directories = 0
-        for part in plans:
-            for shard, names in part.absent.items():
-                index = self.session.cache.masks(catalog.mask_zip(part.split, shard).key)
-                if index is None:
-                    masks += len(names) * catalog.MASK_BYTES[part.split]
-                    directories += catalog.directory_bytes(part.split)
-                else:
-                    members = list(index.find(names).values())
-                    masks += sum(span.length for span in spans(members))
+        for key, (split, names) in zips.items():
+            index = indexes[key]
+            known = cache.find_masks(index, names) if index else None
+            index, members = known or (None, {})
+            found = list(members.values())
+            masks += sum(span.length for span in spans(found))
+            lacking = len(names) - len(found)
+            if lacking and (index is None or index.part is not None):
+                part = index.part if index else None
+                size = part.size if part else catalog.directory_bytes(split)
+                searched = split in is_sorted and pays(lacking, size)
+                masks += lacking * catalog.MASK_BYTES[split]
+                directories += search_bytes(lacking, size) if searched else size
         return masks, directories

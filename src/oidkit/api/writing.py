@@ -11,7 +11,7 @@ import numpy as np
 from oidkit import attribution, catalog
 from oidkit.api.turning import Turning
 from oidkit.choice import negative
-from oidkit.dataset import Dataset, Description, describe, save_description
+from oidkit.dataset import Dataset, Description, describe
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.schema import ATTRIBUTION
 from oidkit.selection import Selection
@@ -74,7 +74,7 @@ class Writing:
             plain["image_ids"] = sorted(set(self.wanted.image_ids))
         if self.wanted.exclude:
             plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
-        save_description(self.dataset.root, description.with_selection(plain, source=source))
+        self.dataset.describe(description.with_selection(plain, source=source))
         for split in self.wanted.splits:
             if self.wanted.images:
                 self.dataset.make(f"images/{split}")

@@ -28,6 +28,11 @@ def arguments(parser: Parser) -> None:
     add_splits(parser)
     add_labels(parser)
     parser.add_argument("--no-metadata", action="store_true", help="leave out the lists of images")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compare what is there with its checksums, and build again what is damaged",
+    )
     add_json(parser, "the entries")
     add_quiet(parser)
 
@@ -42,6 +47,7 @@ def run(options: Namespace) -> int:
             splits=splits_of(options),
             labels=labels,
             metadata=not options.no_metadata,
+            check=options.check,
             settings=settings_of(options),
             on_event=on_event,
         )

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 
 from oidkit.cli.output import json_value, lines, number, say
 from oidkit.cli.parsing import Parser, add_json, settings_of
+from oidkit.errors import IntegrityError
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
     from oidkit.api.index import IndexEntry
+    from oidkit.api.settings import Settings
 
 __all__ = ["arguments", "listed", "run"]
 
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid index info``."""
+    parser.add_argument(
+        "--check", action="store_true", help="compare with checksums; list only what is damaged"
+    )
     add_json(parser, "the entries")
 
 
@@ -27,6 +32,8 @@ def run(options: Namespace) -> int:
     from oidkit.api.index import index_info
 
     settings = settings_of(options)
+    if options.check:
+        return _checked(settings, as_json=options.json)
     entries = index_info(settings=settings)
     if options.json:
         json_value([entry.as_dict() for entry in entries])
@@ -35,6 +42,22 @@ def run(options: Namespace) -> int:
     if not entries:
         say(f"the cache {settings.cache_folder} is empty; fill it with: oid index build")
     return 0
+
+
+def _checked(settings: Settings, *, as_json: bool) -> int:
+    from oidkit.api.index import index_check
+
+    found = index_check(settings=settings)
+    if as_json:
+        json_value([each.as_dict() for each in found])
+    else:
+        lines([f"damaged  {each.key}  {each.path}" for each in found])
+    if not found:
+        say("every file of the cache is as it was made")
+        return 0
+    are = "1 entry is" if len(found) == 1 else f"{len(found):,} entries are"
+    say(f"{are} damaged; build again with the same --source: oid index build --check")
+    return IntegrityError.exit_code
 
 
 def listed(entries: Sequence[IndexEntry]) -> Iterator[str]:

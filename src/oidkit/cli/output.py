@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import unicodedata
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,6 +26,7 @@ __all__ = [
     "drawing",
     "flush",
     "forgive_encodings",
+    "harmless",
     "json_value",
     "line",
     "lines",
@@ -45,14 +47,17 @@ class Command(Protocol):
 
 
 def lines(texts: Iterable[str]) -> None:
-    """Print lines on stdout, in one go.
+    """Print lines on stdout, in one go, each without what could steer a terminal.
 
     Raises:
         BrokenPipeError: nobody reads them any more.
         DiskError: stdout is a file, and its disk is full.
 
     """
-    text = "".join(f"{text}\n" for text in texts)
+    _write("".join(f"{harmless(text)}\n" for text in texts))
+
+
+def _write(text: str) -> None:
     if sys.stdout is None:  # the user closed it, or there is no console (pythonw)
         return
     try:
@@ -62,8 +67,32 @@ def lines(texts: Iterable[str]) -> None:
 
 
 def line(text: str) -> None:
-    """Print one line on stdout, as `lines` does."""
-    lines([text])
+    """Print a text for machines on stdout, just as it is unless a terminal shows it.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more.
+        DiskError: stdout is a file, and its disk is full.
+
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        lines(text.split("\n"))
+    else:
+        _write(f"{text}\n")
+
+
+def harmless(text: str) -> str:
+    """Put `?` for whatever steers a terminal or turns the writing around: names are not ours."""
+    if text.isprintable():
+        return text
+    return "".join("?" if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) in _STEERING and char not in _JOINERS
+
+
+_STEERING = {"Cc", "Cf", "Zl", "Zp"}
+_JOINERS = "\u200c\u200d"  # which scripts and emoji need
 
 
 def json_value(value: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from oidkit.recipe import Recipe
     from oidkit.selection import Selection
@@ -166,16 +168,18 @@ def add_selection(parser: Parser) -> None:
 
 def selection_of(options: Namespace) -> Selection:
     """Give the selection that the flags name."""
-    names = [*options.classes, *_listed(options.classes_from, flag="--classes-from")]
+    names = [*options.classes, *_lines(options.classes_from, flag="--classes-from")]
     if not names and not options.image_ids:
         raise UsageError(
             "no class was named",
             remedy="name one, as in: oid download Handgun; list them with: oid classes",
         )
-    listed = _listed(options.image_ids, flag="--image-ids")
+    from oidkit.imageids import ImageList
+    from oidkit.selection import Selection
+
+    listed = ImageList.of(_lines(options.image_ids, flag="--image-ids"))
     if not names and not listed:
         raise UsageError(f"{options.image_ids} lists no image", remedy="check --image-ids")
-    from oidkit.selection import Selection
 
     return Selection(
         tuple(names),
@@ -194,7 +198,7 @@ def selection_of(options: Namespace) -> Selection:
         original=options.original,
         annotations=options.annotations,
         upright=options.upright,
-        image_ids=tuple(listed),
+        image_ids=listed,
         label_source=options.label_source,
         min_confidence=options.min_confidence,
         negatives=options.negatives,
@@ -226,15 +230,25 @@ def recipe_of(options: Namespace) -> Recipe:
 
 
 def _text(path: str, *, flag: str) -> str:
-    try:
+    with _readable(path, flag=flag):
         return Path(path).read_text(encoding="utf-8-sig")
+
+
+def _lines(path: str | None, *, flag: str) -> Iterator[str]:
+    """Read what a file lists, a line at a time, as a list of images may be long."""
+    if path is None:
+        return
+    with _readable(path, flag=flag), Path(path).open(encoding="utf-8-sig") as file:
+        for line in file:
+            name = line.strip()
+            if name and not name.startswith("#"):
+                yield name
+
+
+@contextlib.contextmanager
+def _readable(path: str, *, flag: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"cannot read {path}: {reason}", remedy=f"check {flag}") from error
-
-
-def _listed(path: str | None, *, flag: str) -> list[str]:
-    if path is None:
-        return []
-    names = (line.strip() for line in _text(path, flag=flag).splitlines())
-    return [name for name in names if name and not name.startswith("#")]

@@ -41,6 +41,8 @@ def run(options: Namespace) -> int:
         json_value(report.as_dict())
     else:
         lines(_listed(report))
+    if report.cache:
+        say("what is damaged in the cache can be built again: add --repair")
     if wrong := len(report.damaged) + len(report.absent):
         are = "1 file is" if wrong == 1 else f"{wrong:,} files are"
         remedy = "run it again" if options.repair else "add --repair to fetch what is"
@@ -58,6 +60,8 @@ def _listed(report: Report) -> Iterator[str]:
     for word, paths in groups.items():
         for path in paths:
             yield f"{word:<7}  {path}"
+    for key in report.cache:
+        yield f"damaged  {key} in the cache"
     counts = [
         f"{number(report.checked, 'file')} checked",
         f"{len(report.damaged):,} damaged",
@@ -67,4 +71,8 @@ def _listed(report: Report) -> Iterator[str]:
     ]
     if report.repaired:
         counts.append(f"{report.repaired:,} repaired")
+    if report.cache:
+        counts.append(f"{len(report.cache):,} damaged in the cache")
+    if report.rebuilt:
+        counts.append(f"{report.rebuilt:,} in the cache built again")
     yield ", ".join(counts)

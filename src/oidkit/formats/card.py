@@ -10,6 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from oidkit.attribution import as_markdown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -117,7 +119,7 @@ class Card:
         yield "---"
 
     def _body(self) -> Iterator[str]:
-        names = ", ".join(each.name for each in self.categories[:20])
+        names = ", ".join(as_markdown(each.name) for each in self.categories[:20])
         more = len(self.categories) - 20
         yield "# Part of Open Images"
         yield ""
@@ -147,7 +149,7 @@ class Card:
                 for split in self.splits.values()
                 for count in (split.labelled[each.number], split.objects[each.number])
             )
-            yield (each.name, each.number, " ".join(each.mids), *counts)
+            yield (as_markdown(each.name), each.number, " ".join(each.mids), *counts)
 
 
 def _of_splits(splits: Mapping[str, SplitSize]) -> list[str]:

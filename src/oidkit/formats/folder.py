@@ -1,8 +1,8 @@
 """The folder of an export: made beside its place, and put there as a whole.
 
-A run writes into ``.oid-tmp-export-<name>-<token>`` beside OUT and holds a lock of the same name.
+A run writes into ``.oid-tmp-export-<name>-<token>`` beside OUT, and the token says whose it is.
 When it is done the two folders change places, and the old one is removed. What a killed run left
-is swept by the next: its lock is free.
+is swept by the next.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ import contextlib
 import json
 import re
 import shutil
-import uuid
 from typing import TYPE_CHECKING
 
-import filelock
-
-from oidkit.disk import TEMPORARY, check_writable, exchange, write_atomically
+from oidkit import ownership
+from oidkit.disk import (
+    TEMPORARY,
+    check_writable,
+    exchange,
+    is_left,
+    make_lasting,
+    sync_folder,
+    write_atomically,
+)
 from oidkit.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
@@ -74,50 +80,43 @@ def replacing(out: Path, *, dataset: Path, marker: Mapping[str, object]) -> Iter
     check_writable(place.parent)
     _sweep(place)
     check_out(place, dataset=dataset)
-    fresh = place.with_name(f"{_front(place)}{uuid.uuid4().hex}")
-    lock = filelock.FileLock(_lock_of(fresh))
+    token = ownership.claim()
+    fresh = place.with_name(f"{_front(place)}{token}")
     try:
-        with lock:
-            try:
-                fresh.mkdir()
-                yield fresh
-                text = json.dumps(dict(marker), indent=2) + "\n"
-                write_atomically(fresh / MARKER, text.encode())
-                # Somebody may have put something else there meanwhile.
-                check_out(place, dataset=dataset)
-                exchange(fresh, place)
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
-                _lock_of(fresh).unlink(missing_ok=True)
+        fresh.mkdir()
+        yield fresh
+        text = json.dumps(dict(marker), indent=2) + "\n"
+        write_atomically(fresh / MARKER, text.encode())
+        # Or a loss of power could leave the new export's name, and nothing in its files.
+        make_lasting(fresh, (path for path in fresh.rglob("*") if path.is_file()))
+        # Somebody may have put something else there meanwhile.
+        check_out(place, dataset=dataset)
+        exchange(fresh, place)
+        sync_folder(place.parent)
     except OSError as error:
         raise (
             error if isinstance(error, DiskError) else DiskError.from_os(error, path=place)
         ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        ownership.release(token)
+        _sweep(place)
 
 
 def _front(place: Path) -> str:
     return f"{TEMPORARY}export-{place.name}-"
 
 
-def _lock_of(fresh: Path) -> Path:
-    return fresh.with_name(f"{fresh.name}.lock")
-
-
 def _sweep(place: Path) -> None:
-    """Remove what killed runs left beside the place; those that still run hold their lock."""
-    ours = re.compile(re.escape(_front(place)) + r"[0-9a-f]{32}\.lock")
-    for path in sorted(place.parent.iterdir()):
-        if not ours.fullmatch(path.name):
-            continue
-        left = path.with_name(path.name.removesuffix(".lock"))
-        try:
-            with filelock.FileLock(path, timeout=0):
-                aside = left.with_name(f"{left.name}.old")
-                if aside.is_dir() and not place.exists():
-                    # It was killed between the two steps of an exchange.
-                    aside.rename(place)
-                for folder in (left, aside):
-                    shutil.rmtree(folder, ignore_errors=True)
+    """Remove what killed runs left beside the place."""
+    ours = re.compile(re.escape(_front(place)) + rf"({ownership.TOKEN}|[0-9a-f]{{32}})(\.old)?")
+    with contextlib.suppress(OSError):
+        left = [path for path in sorted(place.parent.iterdir()) if ours.fullmatch(path.name)]
+        for path in filter(is_left, left):
+            if path.is_symlink():
                 path.unlink(missing_ok=True)
-        except (filelock.Timeout, OSError):
-            continue
+            elif path.suffix == ".old" and not place.exists():
+                # It was killed between the two steps of an exchange.
+                path.rename(place)
+            else:
+                shutil.rmtree(path, ignore_errors=True)

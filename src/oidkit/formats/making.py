@@ -16,6 +16,7 @@ from oidkit.formats.frames import frame_of
 from oidkit.formats.model import Entry, OutFile
 from oidkit.formats.resizing import DamagedImageError, resized
 from oidkit.formats.turning import turned, write_turned
+from oidkit.imagefile import LARGEST_PICTURE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,9 @@ class Making:
 
     def _made(self, stored: Picture) -> Made:
         picture = self.shown(stored)
+        if picture.width * picture.height > LARGEST_PICTURE:
+            # Nobody could decode it, and its masks would be drawn in as many pixels.
+            return Made(Entry(), fault="damaged")
         frame = frame_of(picture.width, picture.height, self.resizing)
         place = self.format.image_path(picture)
         try:

@@ -11,13 +11,13 @@ A mask is mostly empty. What lies around the object is cut away while the pixels
 
 from __future__ import annotations
 
-import io
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
+from oidkit.decoding import LARGEST_MASK, UndecodableError, opened
 from oidkit.errors import MalformedError
 from oidkit.imagefile import png_size
 
@@ -284,12 +284,11 @@ def _packed(mask: bytes | Path) -> tuple[Bytes, int, int]:
 def _by_pillow(data: bytes, name: str) -> tuple[Bytes, int, int]:
     """Read a mask of any other kind; what is at least half as bright as white is set."""
     import numpy as np
-    from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        with opened(data, formats=("PNG",), most=LARGEST_MASK) as image:
             grey = np.asarray(image.convert("L"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UndecodableError as error:
         raise MalformedError(
             f"{name} is not a PNG that can be read",
             remedy="fetch it again: oid verify DIR --repair",
@@ -309,7 +308,8 @@ def _inflated(data: bytes, size: int) -> bytes:
             parts.append(data[place + 8 : place + 8 + length])
         place += 12 + length
     try:
-        return zlib.decompress(b"".join(parts), bufsize=size)
+        # A byte more than there should be shows that there is more, and a bomb does not go off.
+        return zlib.decompressobj().decompress(b"".join(parts), size + 1)
     except zlib.error:
         return b""
 

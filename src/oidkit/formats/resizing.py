@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from oidkit.decoding import UndecodableError, opened
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -38,7 +40,7 @@ def resized(path: Path, frame: Frame, *, quality: int) -> bytes:
 
     data = path.read_bytes()
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with opened(data) as picture:
             width, height = picture.size
             inner = round(width * frame.scale_x), round(height * frame.scale_y)
             mode = _GREY if picture.mode == _GREY else _COLOUR
@@ -47,7 +49,7 @@ def resized(path: Path, frame: Frame, *, quality: int) -> bytes:
             pixels = picture.convert(mode) if picture.mode != mode else picture
             way = Image.Resampling.HAMMING if smaller else Image.Resampling.BICUBIC
             made = pixels.resize(inner, way)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UndecodableError as error:
         raise DamagedImageError(str(error)) from error
     if inner != (frame.width, frame.height):
         ground = Image.new(_COLOUR, (frame.width, frame.height), _PADDING)

@@ -3,7 +3,16 @@
 This package is the only place that knows the HTTP client (libcurl, by pycurl).
 """
 
-from oidkit.store.model import Arrived, Checksums, Ended, Reply, Request, Transfer
+from oidkit.store.model import (
+    Arrived,
+    Checksums,
+    Ended,
+    Reply,
+    Request,
+    Transfer,
+    is_strong,
+    same_object,
+)
 from oidkit.store.source import Source, parse_source
 
 __all__ = [
@@ -14,5 +23,7 @@ __all__ = [
     "Request",
     "Source",
     "Transfer",
+    "is_strong",
     "parse_source",
+    "same_object",
 ]

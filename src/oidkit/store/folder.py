@@ -126,4 +126,4 @@ def _answer(request: Request, stat: os.stat_result) -> Reply:
         stop = size if request.stop is None else min(size, request.stop)
     if start >= stop:
         return Reply(416, total=size, etag=etag)
-    return Reply(206, total=size, start=start, length=stop - start, etag=etag)
+    return Reply(206, total=size, start=start, stop=stop, length=stop - start, etag=etag)

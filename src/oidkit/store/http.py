@@ -8,19 +8,21 @@ that a signal could break off.
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 import pycurl
 
 from oidkit.store.model import Arrived, Ended, Reply, Request, reply_of
+from oidkit.store.redirects import on_same_host, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,9 @@ _CONNECT_SECONDS = 15
 # A transfer that brings less than this many bytes a second for this long is given up: a server
 # that drips one byte now and then would hold it for ever otherwise.
 _LOW_SPEED_BYTES, _LOW_SPEED_SECONDS = 1024, 20
+# And one that stays above that, but is not done in this time, by its announced size: 60 s for an
+# image, six days for the largest annotation file.
+_DEADLINE_SECONDS, _DEADLINE_BYTES = 60.0, 4096
 _LOOK_SECONDS = 1.0
 _BUFFER = 256 * 1024
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -51,6 +56,13 @@ _LASTING = {
     pycurl.E_SSL_CACERT_BADFILE,
     pycurl.E_SSL_CERTPROBLEM,
 }
+_UNTRUSTED = {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE}
+_TRUST = (
+    "certificates are always checked: set SSL_CERT_FILE to the file of the authority that signs "
+    "those of your network, or ask who runs the server"
+)
+_PROXY_DENIES = 407
+_NAME_FOR_PROXY = "put them into its address, as in https_proxy=http://NAME:PASSWORD@host:port"
 
 
 @dataclass(slots=True)
@@ -59,12 +71,15 @@ class _Flight:
     url: str
     headers: list[str]
     redirects: int = 0
+    again: bool = False
     lines: list[bytes] = field(default_factory=list)
     chunks: list[bytes] = field(default_factory=list)
     reply: Reply | None = None
     heard: int = 0
     barred: str = ""
     alive: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=time.monotonic)
+    received: int = 0
 
 
 class HttpTransfer:
@@ -88,11 +103,15 @@ class HttpTransfer:
         self._idle: list[pycurl.Curl] = []
         self._looked = time.monotonic()
 
+    @cached_property
+    def _roots(self) -> str | None:
+        return _certificates()
+
     def start(self, token: object, request: Request) -> None:
         """Begin the request; the first bytes go out with the next `poll`."""
         headers = [f"{name}: {value}" for name, value in request.headers().items()]
         url = self._locate(quote(request.key))
-        self._launch(_Flight(token, url, headers))
+        self._launch(_Flight(token, url, headers, again=request.again))
 
     def poll(self, timeout: float) -> list[Arrived | Ended]:
         """Wait up to *timeout* seconds for something to happen, and tell it."""
@@ -155,16 +174,17 @@ class HttpTransfer:
                 continue
             if flight.reply is None:
                 flight.reply = _reply(flight.lines)
+            # libcurl hands a body over in pieces of 16 KiB, each of which costs as much as all.
+            data = b"".join(flight.chunks)
             if flight.reply.status not in _REDIRECTS:
-                happened.extend(
-                    Arrived(flight.token, flight.reply, chunk) for chunk in flight.chunks
-                )
+                happened.append(Arrived(flight.token, flight.reply, data))
+            flight.received += len(data)
             flight.chunks.clear()
             flight.alive = time.monotonic()
         return happened
 
     def _silences(self, happened: list[Arrived | Ended]) -> None:
-        """Give up requests of which nothing is heard at all.
+        """Give up requests of which nothing is heard at all, and those that take too long.
 
         libcurl looks at the speed of a transfer when something happens to it. With several in
         flight it may set no timer for one that has sent its request and gets no answer.
@@ -175,13 +195,21 @@ class HttpTransfer:
             return
         self._looked = now
         for flight in list(self._flights.values()):
-            if len(flight.lines) != flight.heard or away > 2 * _LOOK_SECONDS:
+            text = None
+            if away > 2 * _LOOK_SECONDS:
                 # Nobody polled for so long: what has come meanwhile may not be read yet.
                 flight.heard, flight.alive = len(flight.lines), now
+                flight.begun += away
+            elif now - flight.begun > _deadline(flight):
+                text = f"the server was too slow: {flight.received:,} bytes "
+                text += f"in {now - flight.begun:.0f} seconds"
+            elif len(flight.lines) != flight.heard:
+                flight.heard, flight.alive = len(flight.lines), now
             elif now - flight.alive > _LOW_SPEED_SECONDS:
-                self.abort(flight.token)
                 text = pycurl_reason(pycurl.E_OPERATION_TIMEDOUT)
-                happened.append(Ended(flight.token, None, text, slow=True))
+            if text is not None:
+                self.abort(flight.token)
+                happened.append(Ended(flight.token, flight.reply, text, slow=True))
 
     def _endings(self, happened: list[Arrived | Ended]) -> None:
         while True:
@@ -199,29 +227,26 @@ class HttpTransfer:
         flight = self._flights.pop(curl)
         self._multi.remove_handle(curl)
         self._idle.append(curl)
-        if error is not None:
-            code, text = error
-            text = flight.barred or text or pycurl_reason(code)
-            slow = code == pycurl.E_OPERATION_TIMEDOUT
-            lasting = bool(flight.barred) or code in _LASTING
-            happened.append(Ended(flight.token, flight.reply, text, lasting=lasting, slow=slow))
-            return
         reply = flight.reply or _reply(flight.lines)
-        if reply.status not in _REDIRECTS or self._bars is not None:
+        if _PROXY_DENIES in (curl.getinfo(pycurl.HTTP_CONNECTCODE), reply.status):
+            text = "the proxy asks for a name and a password (407)"
+            ended = Ended(flight.token, None, text, lasting=True, remedy=_NAME_FOR_PROXY)
+            happened.append(ended)
+        elif error is not None:
+            happened.append(_failure(flight, curl, error))
+        elif reply.status not in _REDIRECTS or self._bars is not None:
             happened.append(Ended(flight.token, reply))
-        elif (target := _same_host(flight, reply)) is None:
-            where = reply.location or "nowhere"
-            text = f"it redirects to {where}, which is not the source"
-            happened.append(Ended(flight.token, None, text, lasting=True))
+        elif isinstance(target := _same_host(flight, reply), Ended):
+            happened.append(target)
         else:
             self._launch(_Flight(flight.token, target, flight.headers, flight.redirects + 1))
 
     def _launch(self, flight: _Flight) -> None:
         curl = self._idle.pop() if self._idle else _handle()
         curl.setopt(pycurl.URL, flight.url)
-        if flight.url.startswith("https:") and (roots := _certificates()):
-            curl.setopt(pycurl.CAINFO, roots)
-        if urlsplit(flight.url).hostname in _LOOPBACK:
+        if flight.url.startswith("https:") and self._roots:
+            curl.setopt(pycurl.CAINFO, self._roots)
+        if _is_here("/".join(flight.url.split("/", 3)[:3])):
             # A proxy that the environment names is on its way to the network, not to this machine.
             curl.setopt(pycurl.PROXY, "")
         else:
@@ -230,6 +255,8 @@ class HttpTransfer:
             curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(_open_socket, flight, self._bars))
         else:
             curl.unsetopt(pycurl.OPENSOCKETFUNCTION)
+        # libcurl itself asks again, five times over, where a kept connection brings no answer.
+        curl.setopt(pycurl.FRESH_CONNECT, int(flight.again))
         curl.setopt(pycurl.HTTPHEADER, flight.headers)
         curl.setopt(pycurl.HEADERFUNCTION, flight.lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, flight.chunks.append)
@@ -251,6 +278,12 @@ class HttpTransfer:
 
     def _on_timer(self, milliseconds: int) -> None:
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+
+
+@lru_cache(64)
+def _is_here(origin: str) -> bool:
+    """Tell whether a server is on this machine; a run asks it of the same one for every object."""
+    return urlsplit(origin).hostname in _LOOPBACK
 
 
 def _handle() -> pycurl.Curl:
@@ -338,26 +371,51 @@ def pycurl_reason(code: int) -> str:
     return reasons.get(code, f"libcurl error {code}")
 
 
+def _deadline(flight: _Flight) -> float:
+    """Give the seconds that a request may take, by the size of its body as far as it is known."""
+    announced = flight.reply.length if flight.reply is not None else None
+    size = flight.received if announced is None else announced
+    return _DEADLINE_SECONDS + size / _DEADLINE_BYTES
+
+
 def _reply(lines: list[bytes]) -> Reply:
     """Read the last block of header lines: an interim answer (100) may stand before it."""
     status, headers = 0, dict[str, str]()
-    for raw in lines:
-        line = raw.decode("latin-1").strip()
+    for line in b"".join(lines).decode("latin-1").split("\n"):
+        name, colon, value = line.partition(":")
         if line.startswith("HTTP/"):
             words = line.split(None, 2)
             status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
             headers = {}
-        elif ":" in line:
-            name, value = line.split(":", 1)
-            name = name.strip().lower()
-            joined = f"{headers[name]},{value.strip()}" if name in headers else value.strip()
-            headers[name] = joined
+        elif colon:
+            name, value = name.strip().lower(), value.strip()
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
     return reply_of(status, headers)
 
 
-def _same_host(flight: _Flight, reply: Reply) -> str | None:
-    if reply.location is None or flight.redirects >= _MOST_REDIRECTS:
-        return None
-    target = urljoin(flight.url, reply.location)
-    ours, theirs = urlsplit(flight.url), urlsplit(target)
-    return target if ours[:2] == theirs[:2] else None
+def _failure(flight: _Flight, curl: pycurl.Curl, error: tuple[int, str]) -> Ended:
+    """Say how a request has failed; libcurl's own words may hold the password of a proxy."""
+    code, said = error
+    text = flight.barred or re.sub(r"'.*@", "'", said) or pycurl_reason(code)
+    reply = flight.reply or (_reply(flight.lines) if flight.lines else None)
+    if code in _UNTRUSTED:
+        text = f"the certificate of {urlsplit(flight.url).hostname} is not trusted ({text})"
+        return Ended(flight.token, reply, text, lasting=True, remedy=_TRUST)
+    if flight.barred or code in _LASTING:
+        return Ended(flight.token, reply, text, lasting=True)
+    slow = code == pycurl.E_OPERATION_TIMEDOUT
+    # Nothing of the request has gone out.
+    away = not curl.getinfo(pycurl.REQUEST_SIZE)
+    cut = reply is None and not slow and not away
+    return Ended(flight.token, reply, text, slow=slow, away=away, cut=cut)
+
+
+def _same_host(flight: _Flight, reply: Reply) -> str | Ended:
+    """Give the address that a redirect leads to, if it is on the same host; or refuse it."""
+    if flight.redirects >= _MOST_REDIRECTS:
+        text = f"it redirects again and again, {flight.redirects} times so far"
+    elif target := on_same_host(flight.url, reply.location):
+        return target
+    else:
+        text = f"it redirects to {shown(reply.location)}, which is not the source"
+    return Ended(flight.token, None, text, lasting=True)

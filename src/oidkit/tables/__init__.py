@@ -13,6 +13,7 @@ from oidkit.tables.annotations import (
     with_earlier,
     with_images,
 )
+from oidkit.tables.arriving import ArrivingRows
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.cache import Cache
 from oidkit.tables.credits import Credits
@@ -29,6 +30,7 @@ from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
 __all__ = [
+    "ArrivingRows",
     "Cache",
     "ClassFile",
     "Credits",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 from dataclasses import dataclass
 
@@ -41,7 +40,10 @@ class Block:
 def split_header(line: bytes) -> list[str]:
     """Read a header line; a byte-order mark before it is nobody's column."""
     text = line.decode("utf-8-sig", errors="replace").rstrip("\r\n")
-    return next(csv.reader([text]), [])
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:
+        return [text]  # which is the name of no column
 
 
 def read_block(schema: Schema, columns: tuple[str, ...], data: bytes, *, line: int) -> Block:
@@ -128,7 +130,7 @@ def _read_json(schema: Schema, data: bytes, *, line: int) -> Block:
         Reject(
             line + at,
             f"is no JSON with an {theirs} of 16 hex digits",
-            raw[at].decode("utf-8", errors="backslashreplace")[:2000].replace("\0", "\\x00"),
+            _shown(raw[at]),
         )
         for at in (~well).arg_true().to_list()
     ]
@@ -142,6 +144,12 @@ def _text(line: bytes) -> str | None:
         return None
 
 
+def _shown(raw: bytes) -> str:
+    """Give the beginning of a line as text that stays one line, and one field, in a CSV."""
+    text = raw.rstrip(b"\r").decode("utf-8", errors="backslashreplace")
+    return text[:2000].replace("\0", "\\x00").replace("\r", "\\r")
+
+
 def _read_slowly(schema: Schema, columns: tuple[str, ...], data: bytes, *, line: int) -> Block:
     good: list[list[str]] = []
     rejects: list[Reject] = []
@@ -153,8 +161,7 @@ def _read_slowly(schema: Schema, columns: tuple[str, ...], data: bytes, *, line:
         if reason is None:
             good.append(fields)
         else:
-            text = raw.rstrip(b"\r").decode("utf-8", errors="backslashreplace")
-            rejects.append(Reject(number, reason, text[:2000].replace("\0", "\\x00")))
+            rejects.append(Reject(number, reason, _shown(raw)))
     rows = pl.DataFrame(good, schema=dict.fromkeys(columns, pl.String), orient="row")
     return Block(rows, tuple(rejects), len(lines))
 
@@ -170,7 +177,8 @@ def _fields(schema: Schema, columns: tuple[str, ...], raw: bytes) -> tuple[list[
         fields = text.split(",")
     else:
         try:
-            fields = next(csv.reader(io.StringIO(text, newline=""), strict=True), [])
+            # as a list: a carriage return would end the line of a file, and what follows be lost
+            fields = next(csv.reader([text], strict=True), [])
         except csv.Error as error:
             return [], f"is not CSV: {error}"
     if len(fields) != len(columns):

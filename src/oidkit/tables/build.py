@@ -14,27 +14,33 @@ from __future__ import annotations
 import csv
 import hashlib
 import itertools
-import json
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from oidkit.disk import write_atomically
-from oidkit.errors import IntegrityError, InterruptedRunError, MalformedError
+from oidkit.disk import make_lasting, sync_folder
+from oidkit.errors import IntegrityError, MalformedError
 from oidkit.schema import LINE, Schema, header_of
-from oidkit.store import Checksums
+from oidkit.tables.arriving import ArrivingRows
+from oidkit.tables.assembling import publish, write_parts
 from oidkit.tables.blocks import Block, read_block, split_header
+from oidkit.tables.holding import Holding, Words, holding_of
 from oidkit.tables.several import under_classes
-from oidkit.tables.sorting import note_classes, sorted_spans
-from oidkit.tables.table import FORMAT, Table, disk_errors
+from oidkit.tables.sorting import in_order_of
+from oidkit.tables.stretches import first_stretch, read_numbers
+from oidkit.tables.table import Table, disk_errors, write_note
+from oidkit.tables.unfinished import Unfinished
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import polars as pl
+
+    from oidkit.store import Checksums
 
 __all__ = ["TableBuilder"]
 
@@ -43,23 +49,19 @@ BUCKETS = 32
 REJECT_SHARE = 0.01
 _LONGEST_LINE = 16 << 20
 _HEX = "0123456789abcdef"
-_NOTHING_KNOWN = Checksums()
 
 
-@dataclass(slots=True)
-class _State:
-    """How far the work has come; written down after every block."""
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A block that was read, what is known after it, and the words that came with it."""
 
-    etag: str | None = None
-    known: Checksums = _NOTHING_KNOWN
-    columns: tuple[str, ...] = ()
-    bounds: tuple[str, ...] = ()
-    offset: int = 0
-    lines: int = 0
-    crc: int = 0
-    blocks: int = 0
-    rows: int = 0
-    rejects: int = 0
+    block: Block
+    size: int
+    lines: int
+    crc: int
+    columns: tuple[str, ...]
+    holding: Holding | None
+    words: list[str]
 
 
 class TableBuilder:
@@ -67,22 +69,37 @@ class TableBuilder:
 
     Its unfinished work lies in *work*. The table's folder is named by the ETag of the CSV.
 
-    The caller feeds bytes from `offset` on. `feed` hands whole blocks to a thread of its own and
-    waits for the one before, so that parsing and transfer overlap and memory stays bounded.
+    The caller feeds bytes from `offset` on. `feed` hands whole blocks to a thread that reads them,
+    which hands their rows to another that sorts and puts them down, so that the transfer and both
+    overlap; each waits for the one before, so that memory stays bounded.
     """
 
     def __init__(self, folder: Path, work: Path, schema: Schema, *, name: str) -> None:
         self._folder, self._work = folder, work
         self._schema, self._name = schema, name
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="oidkit-table")
-        self._running: Future[None] | None = None
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="oidkit-lines")
+        self._putters = ThreadPoolExecutor(1, thread_name_prefix="oidkit-table")
+        self._reading: Future[None] | None = None
+        self._putting: Future[None] | None = None
         self._cancelled = False
         self._pieces: list[bytes] = []
         self._gathered = 0
+        self.on_block: Callable[[ArrivingRows], None] | None = None
+        """Told of each block's rows, on the thread that reads, before they are put down."""
+        self._go_on(Unfinished.load(work))
+
+    def _go_on(self, state: Unfinished) -> None:
+        """Take up work where it was left, which may be at its beginning."""
+        self._state = state
         self._md5 = hashlib.md5(usedforsecurity=False)
-        self._state = self._load()
-        self._whole = self._state.offset == 0
-        self._fed = self._state.offset
+        self._whole = state.offset == 0
+        self._fed = state.offset
+        # What the thread that reads has come to know; the state says what was put down.
+        self._lines, self._crc, self._columns = state.lines, state.crc, state.columns
+        self._holding = Holding(state.held, state.beside) if state.held else None
+        self._words = Words()
+        for words in state.words(self._work):
+            self._words.add(words)
 
     @property
     def offset(self) -> int:
@@ -95,9 +112,14 @@ class TableBuilder:
         return self._state.etag
 
     @property
+    def size(self) -> int | None:
+        """Bytes of the whole CSV, if they are known."""
+        return self._state.known.size
+
+    @property
     def complete(self) -> bool:
         """Whether every byte of the CSV has been fed, if its size is known."""
-        return self._fed == self._state.known.size
+        return self._fed == self.size
 
     def begin(self, etag: str | None, known: Checksums) -> None:
         """Start from the first byte of the object that has *etag* and the checksums *known*."""
@@ -105,16 +127,15 @@ class TableBuilder:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True)
         self._pieces, self._gathered = [], 0
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._state, self._whole, self._fed = _State(etag=etag, known=known), True, 0
+        self._go_on(Unfinished(etag=etag, known=known))
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the CSV."""
         self._pieces.append(data)
         self._gathered += len(data)
         self._fed += len(data)
-        if self._gathered >= BLOCK_BYTES:
-            self._cut()
+        while self._gathered >= BLOCK_BYTES and self._cut():
+            pass
 
     def finish(self) -> Table:
         """Check the whole against what is known of it, and put the table in its place.
@@ -124,11 +145,16 @@ class TableBuilder:
 
         """
         self._drain()
-        if self._gathered:
-            self._submit(b"".join(self._pieces))
-            self._drain()
         state = self._state
-        self._check(state.known)
+        if state.known.size is None:
+            # A body that has ended by itself tells it: what is put down then need not come again.
+            state.known = replace(state.known, size=self._fed)
+        last = b"".join(self._pieces)
+        # Before the last block is read: a file that was cut is not one of wrong columns.
+        self._check(state.known, last)
+        if last:
+            self._submit(last)
+            self._drain()
         if self._schema.lines:
             # Such a file has no header, and a shard of a small release may have no line either.
             state.columns = ("ImageID", LINE)
@@ -150,8 +176,8 @@ class TableBuilder:
         """Forget all that was fed: it turned out not to be what it should be."""
         self._drain(quietly=True)
         shutil.rmtree(self._work, ignore_errors=True)
-        self._state, self._fed = _State(), 0
         self._pieces, self._gathered = [], 0
+        self._go_on(Unfinished())
 
     def cancel(self) -> None:
         """Let `finish`, which runs on another thread, end soon with an error."""
@@ -160,7 +186,8 @@ class TableBuilder:
     def close(self) -> None:
         """Stop the thread; what was written down stays for the next run."""
         self._drain(quietly=True)
-        self._pool.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._putters.shutdown(wait=True)
 
     def rewind(self) -> int:
         """Drop what is not yet in a block, after a broken transfer, and give the offset."""
@@ -171,9 +198,11 @@ class TableBuilder:
 
     # -- blocks ---------------------------------------------------------------------------------
 
-    def _cut(self) -> None:
+    def _cut(self) -> bool:
+        """Hand on a block; False where it still lacks the end of its first line."""
         whole = b"".join(self._pieces)
-        end = whole.rfind(b"\n") + 1
+        # In the same places however the bytes come, so that the same file is the same table.
+        end = whole.rfind(b"\n", 0, BLOCK_BYTES) + 1 or whole.find(b"\n") + 1
         if not end:
             if len(whole) > _LONGEST_LINE + BLOCK_BYTES:
                 raise MalformedError(
@@ -181,54 +210,99 @@ class TableBuilder:
                     remedy="check that the source serves the CSV as published",
                 )
             self._pieces = [whole]
-            return
+            return False
         self._pieces, self._gathered = [whole[end:]], len(whole) - end
-        self._drain()
         self._submit(whole[:end])
+        return True
 
     def _submit(self, data: bytes) -> None:
-        self._running = self._pool.submit(self._take, data)
+        self._wait(self._reading)
+        self._reading = self._readers.submit(self._read, data)
+
+    def _wait(self, future: Future[None] | None) -> None:
+        if future is not None:
+            with disk_errors(self._work):
+                future.result()
 
     def _drain(self, *, quietly: bool = False) -> None:
-        running, self._running = self._running, None
-        if running is None:
-            return
-        if quietly:
-            running.exception()
-        else:
+        """Wait until all that was handed on is put down, also where a part of it has failed."""
+        failed = None
+        for name in ("_reading", "_putting"):
+            future: Future[None] | None = getattr(self, name)
+            setattr(self, name, None)
+            failed = failed or (future.exception() if future is not None else None)
+        if failed is not None and not quietly:
+            # What was read of blocks that were not put down is not known any more.
+            self._go_on(Unfinished.load(self._work))
             with disk_errors(self._work):
-                running.result()
+                raise failed
 
-    def _take(self, data: bytes) -> None:
-        """Check, sort and put down one block; runs on the builder's thread."""
-        state = self._state
-        state.crc = google_crc32c.extend(state.crc, data)
-        if self._whole:
+    def _read(self, data: bytes) -> None:
+        """Check one block and hand on its rows; runs on a thread of its own."""
+        taken = self._taken(data)
+        self._wait(self._putting)
+        self._putting = self._putters.submit(self._put, taken)
+
+    def _taken(self, data: bytes) -> _Taken:
+        size, skipped, known = len(data), 0, len(self._words.texts)
+        self._crc = google_crc32c.extend(self._crc, data)
+        if self._hashes:
             self._md5.update(data)
-        size, skipped = len(data), 0
         if self._schema.lines:
-            state.columns = ("ImageID", LINE)
-        if not state.columns:
+            self._columns = ("ImageID", LINE)
+        if not self._columns:
             end = data.find(b"\n") + 1 or len(data)
             columns = split_header(data[:end])
-            state.columns = header_of(self._schema, columns, file=self._name)
+            self._columns = header_of(self._schema, columns, file=self._name)
             data, skipped = data[end:], 1
-        if data:
-            block = read_block(self._schema, state.columns, data, line=state.lines + skipped + 1)
-            self._put(block)
-            state.rows += block.rows.height
-            state.rejects += len(block.rejects)
-            skipped += block.lines
-        state.lines += skipped
-        state.offset += size
-        state.blocks += 1
-        write_atomically(self._work / "state.json", json.dumps(asdict(state)).encode())
+        block = self._block(data, line=self._lines + skipped + 1)
+        if self.on_block is not None:
+            self.on_block(ArrivingRows(self._schema, block.rows, self._holding, self._words))
+        self._lines += skipped + block.lines
+        words = self._words.texts[known:]
+        return _Taken(block, size, self._lines, self._crc, self._columns, self._holding, words)
 
-    def _put(self, block: Block) -> None:
-        rows, classes = block.rows, self._schema.classes
-        if len(classes) > 1:
-            rows = under_classes(rows, classes, first=self._state.rows)
-        rows = rows.sort(self._schema.key, maintain_order=True)
+    @property
+    def _hashes(self) -> bool:
+        """Whether the MD5 is what the whole is checked by."""
+        known = self._state.known
+        return self._whole and known.md5 is not None and known.crc32c is None
+
+    def _block(self, data: bytes, *, line: int) -> Block:
+        if self._holding is None and line <= 2:  # noqa: PLR2004 - the first row
+            some = first_stretch(data)
+            first = read_block(self._schema, self._columns, some, line=line)
+            self._holding = holding_of(self._schema, first.rows)
+        if self._holding is None:
+            return read_block(self._schema, self._columns, data, line=line)
+        return read_numbers(self._schema, self._holding, self._words, data, line=line)
+
+    def _put(self, taken: _Taken) -> None:
+        """Sort and put down one block; runs on a thread of its own."""
+        state, block = self._state, taken.block
+        state.columns = taken.columns
+        if taken.holding:
+            state.held, state.beside = dict(taken.holding.columns), dict(taken.holding.beside)
+        if taken.words:
+            state.add_words(self._work, taken.words)
+        self._put_rows(block.rows)
+        if block.rejects:
+            path = self._work / f"rejects-{state.blocks:06d}.csv"
+            with path.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerows((r.line, r.reason, r.text) for r in block.rejects)
+            state.add(path)
+        state.rows += block.rows.height
+        state.rejects += len(block.rejects)
+        state.lines, state.crc = taken.lines, taken.crc
+        state.offset += taken.size
+        state.blocks += 1
+        state.save(self._work)
+
+    def _put_rows(self, rows: pl.DataFrame) -> None:
+        if len(self._schema.classes) > 1:
+            rows = under_classes(rows, self._schema.classes, first=self._state.rows)
+        rows = in_order_of(rows, self._schema.key)
         key = rows[self._schema.key[0]]
         if not self._state.bounds and rows.height:
             self._state.bounds = self._choose_bounds(key)
@@ -238,19 +312,16 @@ class TableBuilder:
             if bounds
             else [0]
         )
-        number = self._state.blocks
         for bucket, (start, stop) in enumerate(itertools.pairwise(cuts)):
             if stop > start:
                 piece = rows.slice(start, stop - start).rechunk()
-                path = self._work / f"{bucket:03d}-{number:06d}.arrow"
-                piece.write_ipc(path, compression="lz4")
-        if block.rejects:
-            path = self._work / f"rejects-{number:06d}.csv"
-            with path.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerows((r.line, r.reason, r.text) for r in block.rejects)
+                path = self._work / f"{bucket:03d}-{self._state.blocks:06d}.arrow"
+                piece.write_ipc(
+                    path, compression="lz4" if self._holding is None else "uncompressed"
+                )
+                self._state.add(path)
 
-    def _choose_bounds(self, key: pl.Series) -> tuple[str, ...]:
+    def _choose_bounds(self, key: pl.Series) -> tuple[str | int, ...]:
         """Choose the first keys of all buckets but the first.
 
         Image ids are spread evenly over the hex digits. Classes are not: their share in the first
@@ -265,14 +336,16 @@ class TableBuilder:
 
     # -- the end --------------------------------------------------------------------------------
 
-    def _check(self, known: Checksums) -> None:
-        state = self._state
+    def _check(self, known: Checksums, last: bytes) -> None:
+        """Compare what was fed, the *last* bytes with it, with what is known of the whole."""
+        state, md5 = self._state, self._md5.copy()
+        md5.update(last)
         wrong = ""
-        if known.size is not None and state.offset != known.size:
-            wrong = f"has {state.offset} bytes instead of {known.size}"
-        elif known.crc32c is not None and state.crc != known.crc32c:
+        if known.size is not None and self._fed != known.size:
+            wrong = f"has {self._fed} bytes instead of {known.size}"
+        elif known.crc32c is not None and google_crc32c.extend(state.crc, last) != known.crc32c:
             wrong = "does not match its CRC-32C"
-        elif known.md5 is not None and self._whole and self._md5.hexdigest() != known.md5:
+        elif self._hashes and md5.hexdigest() != known.md5:
             wrong = "does not match its MD5"
         if wrong:
             raise IntegrityError(
@@ -289,21 +362,17 @@ class TableBuilder:
         target = self._work / "table"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        keys: dict[str, list[list[int]]] = {}
-        parts = 0
-        for bucket in range(len(self._state.bounds) + 1):
-            pieces = sorted(self._work.glob(f"{bucket:03d}-*.arrow"))
-            for rows in sorted_spans(pieces, self._schema.key):
-                if self._cancelled:
-                    raise InterruptedRunError("interrupted while a table was sorted")
-                rows.write_parquet(
-                    target / f"part-{parts:04d}.parquet",
-                    row_group_size=self._schema.group,
-                    statistics=True,
-                )
-                if "LabelName" in self._schema.key:
-                    note_classes(keys, rows, part=parts)
-                parts += 1
+        buckets = range(len(self._state.bounds) + 1)
+        parts = write_parts(
+            [
+                [self._work / name for name in sorted(self._state.pieces) if name.startswith(front)]
+                for front in (f"{bucket:03d}-" for bucket in buckets)
+            ],
+            target,
+            self._schema,
+            words=self._words.texts,
+            cancelled=lambda: self._cancelled,
+        )
         rejects = sorted(self._work.glob("rejects-*.csv"))
         if rejects:
             with (target / "rejects.csv").open("wb") as file:
@@ -311,54 +380,28 @@ class TableBuilder:
                 file.writelines(path.read_bytes() for path in rejects)
         state = self._state
         meta = {
-            "format": FORMAT,
             "name": self._name,
             "schema": self._schema.name,
             "etag": state.etag,
             "columns": state.columns,
+            "held": state.held,
+            "beside": state.beside,
+            "words": self._words.texts,
+            "odd": parts.odd,
             "classes": self._schema.classes,
             "rows": state.rows,
             "rejects": state.rejects,
             "bytes": state.offset,
-            "parts": parts,
+            "parts": parts.number,
             "sizes": [path.stat().st_size for path in sorted(target.glob("part-*.parquet"))],
             "group": self._schema.group,
-            "labels": keys,
+            "labels": parts.labels,
         }
-        write_atomically(target / "table.json", json.dumps(meta).encode())
+        write_note(target, meta)
+        make_lasting(target, target.iterdir())
         identity = state.etag or f"{state.offset}-{state.crc:08x}"
         folder = self._folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
-        _publish(target, folder)
+        publish(target, folder)
+        sync_folder(folder.parent)
         shutil.rmtree(self._work, ignore_errors=True)
         return Table.load(folder)
-
-    def _load(self) -> _State:
-        try:
-            found = json.loads((self._work / "state.json").read_bytes())
-            found["columns"], found["bounds"] = tuple(found["columns"]), tuple(found["bounds"])
-            found["known"] = Checksums(**found["known"])
-            state = _State(**found)
-            if state.etag is None or (state.known.md5 and state.known.crc32c is None):
-                # An MD5 cannot be carried over from one run to the next, as a CRC can.
-                return _State()
-        except (OSError, ValueError, TypeError, KeyError):
-            return _State()
-        for path in self._work.glob("*-*.*"):
-            # The block that was under way when the last run ended is read again as a whole.
-            number = path.stem.rpartition("-")[2]
-            if number.isdigit() and int(number) >= state.blocks:
-                path.unlink()
-        return state
-
-
-def _publish(made: Path, folder: Path) -> None:
-    """Move the finished table to its place; another run may have put the same one there first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        made.replace(folder)
-    except OSError:
-        try:
-            Table.load(folder)
-        except (OSError, ValueError, KeyError, TypeError):
-            shutil.rmtree(folder, ignore_errors=True)
-            made.replace(folder)

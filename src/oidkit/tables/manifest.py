@@ -1,21 +1,32 @@
 """The manifest: one row for each file that was ever asked for, and what became of it.
 
-While a run is under way its rows go to the end of a journal. When it is over, or when the next run
-finds the journal of one that was killed, they are merged into `manifest.csv`, sorted by path, so
-that the same dataset has the same manifest however it came about.
+While a run is under way its rows go to the end of a journal of its own. When it is over, or when
+the next run finds the journal of one that was killed, they are merged into `manifest.csv`, sorted
+by path, so that the same dataset has the same manifest however it came about. Of several runs at
+once the last one merges the journals of all: what is merged is never added to any more, so it does
+not matter who does it, or whether two do.
+
+Nothing that is read here is believed for its own sake. `manifest.md5` has the MD5 of the manifest,
+and each row of a journal its CRC-32; what does not fit counts as not there. Files that the journal
+of a killed run has, and of which it does not say that they had reached the disk, are read through,
+as a loss of power may have killed it.
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
+import hashlib
 import io
+import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from oidkit.disk import Record, write_atomically
+from oidkit.disk import Record, holds, stamp, write_atomically
+from oidkit.errors import UsageError
+from oidkit.tables.journal import SYNCED, Journal, journals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,14 +34,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from oidkit.tables.journal import Found
+
 __all__ = ["Manifest", "PixelSizes"]
 
 _COLUMNS = ("path", "kind", "key", "status", "bytes", "width", "height", "check", "reason")
 _SIZE = ("width", "height")
 # The columns of the first manifests, which are still read: no size is known then.
 _EARLIER = tuple(name for name in _COLUMNS if name not in _SIZE)
+_LOST = "its bytes did not reach the disk"
 _SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
 _SPLIT_OF_KEY = pl.col("key").str.extract("^open-images-dataset/([^/]+)/")
+_WELL = (
+    pl.col("status").is_in(["ok", "missing", "failed", "damaged"])
+    & pl.col("bytes").str.contains("^[0-9]{1,18}$")
+    & pl.all_horizontal(pl.col(_SIZE).str.contains("^[0-9]{1,9}$"))
+    & ~pl.col("path").str.contains(r"(^|/)\.\.(/|$)|^/|\\|:|\x00")
+)
+_AT_ONCE = 5_000
+_MOST_TRIES = 20
 _IMAGE_ID = pl.col("path").str.extract(r"(?:^|/)([0-9a-f]{16})\.jpg$")
 
 
@@ -71,11 +93,14 @@ class Manifest:
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self._writable = writable
+        self._folder, self._root = folder, folder.parent
         self._path = folder / "manifest.csv"
-        self._journal = folder / "journal.csv"
-        self._file: TextIO | None = None
+        self._sums = folder / "manifest.md5"
+        self._journal: Journal | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._rows = pl.DataFrame(schema=_SCHEMA)
         self.damaged = False
-        self._rows = self._load()
+        self._settle()
 
     def sizes(self, folder: str) -> dict[str, int]:
         """Give the bytes of the whole files right in a folder of the dataset, by file name.
@@ -89,20 +114,29 @@ class Manifest:
         rows = self._rows.filter(right_in, pl.col("status") == "ok")
         return dict(rows.select(name, pl.col("bytes").cast(pl.Int64)).iter_rows())
 
+    def lost_checks(self, folder: str) -> dict[str, str]:
+        """Give the checks of the files right in a folder whose bytes a killed run has lost."""
+        front = f"{folder}/" if folder else ""
+        lost = (pl.col("status") == "failed") & (pl.col("check") != "")
+        path = pl.col("path")
+        rows = self._rows.filter(lost, path.str.starts_with(front))
+        return dict(rows.select(path.str.strip_prefix(front), "check").iter_rows())
+
     def of_paths(self, paths: Sequence[str]) -> dict[str, Record]:
         """Give the records of some files, by path."""
         wanted = pl.DataFrame({"path": paths}, schema={"path": pl.String})
         return {record.path: record for record in _records(self._rows.join(wanted, on="path"))}
 
-    def folders_of(self, names: Sequence[str], *, below: str) -> list[str]:
-        """Name the folders right or further *below* one of the dataset that have some files."""
-        parts = pl.col("path").str.extract_groups("^(.*)/([^/]*)$").struct
-        wanted = pl.LazyFrame({"name": names}, schema={"name": pl.String})
+    def folders_of(self, images: NDArray[np.uint64], *, below: str) -> list[str]:
+        """Name the folders right or further *below* one of the dataset that have some images."""
         found = (
             self._rows.lazy()
             .filter(pl.col("path").str.starts_with(f"{below}/"), pl.col("status") == "ok")
-            .select(parts.field("1").alias("folder"), parts.field("2").alias("name"))
-            .join(wanted, on="name", how="semi")
+            .select(
+                pl.col("path").str.extract("^(.*)/[^/]*$").alias("folder"),
+                _IMAGE_ID.str.to_integer(base=16, dtype=pl.UInt64).alias("image"),
+            )
+            .join(pl.LazyFrame({"image": images}), on="image", how="semi")
             .select(pl.col("folder").unique().sort())
         )
         return found.collect()["folder"].to_list()
@@ -175,61 +209,133 @@ class Manifest:
         """Write a row to the journal."""
         if not self._writable:
             return
-        if self._file is None:
-            self._file = self._journal.open("a", encoding="utf-8", newline="")
-        # Not only what csv thinks necessary: Python 3.11 does not for a lone CR, which ends a line.
-        csv.writer(self._file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(
-            str(getattr(record, name)) for name in _COLUMNS
-        )
-        # At once: what a killed run did not write down would be fetched again.
-        self._file.flush()
+        if self._journal is None:
+            self._journal = Journal(self._folder)
+        self._journal.add([str(getattr(record, name)) for name in _COLUMNS], size=record.bytes)
 
     def merge(self) -> None:
-        """Merge the journal into the manifest, so that it can be asked about it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        self._merge()
+        """Take in the rows of the journal, so that the manifest can be asked about it."""
+        if self._journal is not None:
+            rows = _frame(self._journal.rows()).filter(pl.col("kind") != SYNCED)
+            self._rows = _with_rows(self._rows, [rows])
 
     def close(self) -> None:
         """End the work on the manifest."""
-        self.merge()
+        if self._journal is not None:
+            self._journal.hand_over()
+            self._journal = None
+            # All of it is read again, and two copies would be in memory.
+            self._rows = pl.DataFrame(schema=_SCHEMA)
+        self._settle()
 
-    def _load(self) -> pl.DataFrame:
-        self._rows = pl.DataFrame(schema=_SCHEMA)
-        self.damaged = not self._journal.exists()
-        if self._path.exists():
-            rows = _parsed(self._path.read_bytes())
-            self.damaged = rows is None
-            self._rows = self._rows if rows is None else rows
-        self._merge()
-        return self._rows
+    def _settle(self) -> None:
+        """Read what is there; write it as one manifest, unless other runs still add to it.
 
-    def _merge(self) -> None:
-        if not self._journal.exists():
-            if self._writable and not self._path.exists():
-                write_atomically(self._path, _printed(self._rows))
+        Journals come first and the manifest after them: one that is gone by then is in there.
+        """
+        for _ in range(_MOST_TRIES):
+            found = journals(self._folder)
+            frames = [self._standing(each) for each in found]
+            before, stored = stamp(self._path), self._stored()
+            self.damaged = stored is None and (before is not None or not found)
+            rows = _with_rows(pl.DataFrame(schema=_SCHEMA) if stored is None else stored, frames)
+            self._rows = rows
+            frames.clear()
+            if not self._writable or not all(each.is_left() for each in found):
+                return
+            stale = stored is None or found or not self._sums.exists()
+            if stale and not self._write(_printed(rows), instead=before):
+                continue
+            for each in found:
+                each.path.unlink(missing_ok=True)
             return
-        whole, _, _cut = self._journal.read_bytes().rpartition(b"\n")
-        head = ",".join(_columns_of(whole)).encode() + b"\n"
-        fresh = _parsed(head + whole + b"\n" if whole else head)
-        if fresh is not None and fresh.height:
-            both = pl.concat([self._rows, fresh])
-            self._rows = both.unique("path", keep="last").sort("path")
-        if not self._writable:
-            return
-        write_atomically(self._path, _printed(self._rows))
-        self._journal.unlink()
+
+    def _standing(self, journal: Found) -> pl.DataFrame:
+        """Give the rows of a journal; files that a dead run was not sure of are looked at."""
+        rows = _frame(journal.rows())
+        notes = rows.filter(pl.col("kind") == SYNCED)["bytes"]
+        rows = rows.filter(pl.col("kind") != SYNCED)
+        # Also of a run that seems to be alive: of another machine, or a container, nobody can tell.
+        sure = int(notes[-1]) if len(notes) else 0
+        doubted = rows.slice(sure).unique("path", keep="last").filter(pl.col("status") == "ok")
+        gone = [
+            record.path
+            for record in _records(doubted)
+            if not holds(self._root / record.path, size=record.bytes, check=record.check)
+        ]
+        lost = pl.col("path").is_in(gone)
+        failed = (
+            pl.when(lost).then(pl.lit(value)).otherwise(name).alias(name)
+            for name, value in (("status", "failed"), ("reason", _LOST))
+        )
+        return rows.with_columns(failed)
+
+    def _write(self, data: bytes, *, instead: tuple[int, int, int] | None) -> bool:
+        """Write the manifest *instead* of the one of that stamp; False where it is another by now.
+
+        Its old checksum and the new one hold until it stands there.
+        """
+        fresh = _digest(data)
+        sums = b"".join({each + b"\n" for each in [*self._known(), fresh]})
+        write_atomically(self._sums, sums, lasting=True)
+        if stamp(self._path) != instead:
+            return False
+        write_atomically(self._path, data, lasting=True)
+        write_atomically(self._sums, fresh + b"\n", lasting=True)
+        return True
+
+    def _known(self) -> list[bytes]:
+        with contextlib.suppress(FileNotFoundError):
+            return self._sums.read_bytes().split()
+        return []
+
+    def _stored(self) -> pl.DataFrame | None:
+        """Give the rows of the manifest, or None where there is none that is whole."""
+        for _ in range(_MOST_TRIES):
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return None
+            known = self._known()
+            head = data.split(b"\n", 1)[0]
+            if set(_COLUMNS) < set(head.decode("utf-8", errors="replace").split(",")):
+                raise UsageError(
+                    f"{self._path} was written by a newer oidkit",
+                    remedy="update oidkit, or choose another folder",
+                )
+            first = head == ",".join(_EARLIER).encode()
+            if first or not known or _digest(data) in known:
+                return _parsed(data)
+            if stamp(self._path) == self._seen:
+                return None
+            # Another run may have been writing it just then.
+            self._seen = stamp(self._path)
+        return None
 
 
-def _columns_of(rows: bytes) -> tuple[str, ...]:
-    """Tell from the first row of a journal which columns it has."""
-    text = io.TextIOWrapper(io.BytesIO(rows), "utf-8", errors="replace", newline="")
-    try:
-        first = next(csv.reader(text), [])
-    except csv.Error:
-        return _COLUMNS
-    return _EARLIER if len(first) == len(_EARLIER) else _COLUMNS
+def _digest(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest().encode()
+
+
+def _frame(rows: Iterable[Sequence[str]]) -> pl.DataFrame:
+    """Turn rows of a journal into columns; those that make no sense are left out."""
+    parts = [pl.DataFrame(schema=_SCHEMA)]
+    pending = iter(rows)
+    while some := list(itertools.islice(pending, _AT_ONCE)):
+        well = [row for row in some if len(row) == len(_COLUMNS)]
+        parts.append(pl.DataFrame(well, schema=_SCHEMA, orient="row").filter(_WELL))
+    return pl.concat(parts)
+
+
+def _with_rows(rows: pl.DataFrame, journals: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Add the rows of journals; of one file the last row counts, of several journals the good."""
+    if not journals:
+        return rows
+    fresh = pl.concat([each.unique("path", keep="last") for each in journals])
+    if len(journals) > 1:
+        fresh = fresh.sort(pl.col("status") == "ok", maintain_order=True)
+        fresh = fresh.unique("path", keep="last", maintain_order=True)
+    return pl.concat([rows.join(fresh, on="path", how="anti"), fresh]).sort("path")
 
 
 def _parsed(data: bytes) -> pl.DataFrame | None:
@@ -253,11 +359,7 @@ def _parsed(data: bytes) -> pl.DataFrame | None:
         return None
     if columns == _EARLIER:
         rows = rows.with_columns(pl.lit("0").alias(name) for name in _SIZE).select(_COLUMNS)
-    well = pl.col("status").is_in(["ok", "missing", "failed", "damaged"])
-    well &= pl.col("bytes").str.contains("^[0-9]+$")
-    well &= pl.all_horizontal(pl.col(_SIZE).str.contains("^[0-9]{1,9}$"))
-    well &= ~pl.col("path").str.contains(r"(^|/)\.\.(/|$)|^/|\\|:|\x00")
-    return rows if rows.select(well.all()).item() else None
+    return rows if rows.select(_WELL.all()).item() else None
 
 
 def _printed(rows: pl.DataFrame) -> bytes:

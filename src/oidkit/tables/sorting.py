@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["MOST_ROWS", "note_classes", "sorted_spans"]
+__all__ = ["MOST_ROWS", "PART_ROWS", "in_order_of", "note_classes", "parts_of", "sorted_spans"]
 
 # A bucket larger than this is cut further, so that sorting it stays within memory.
 MOST_ROWS = 300_000
+# A class is read out of the parts that hold it, and each is checked as a whole.
+PART_ROWS = 131_072
+_NUMBERS_FOR_A_TEXT = 4
+"""How many rows of numbers take the memory of one of texts."""
+_DIGITS = 16
+
+
+def in_order_of(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
+    """Sort rows by the key; those of one key stay as they stand.
+
+    Files are in the order of their images, and so are pieces that are put together: then only the
+    classes have to be sorted, and numbers of 16 bits are sorted by their digits.
+    """
+    if len(key) == 1 or rows[key[0]].dtype == pl.String:
+        return rows.sort(key, maintain_order=True)
+    classes, images = (rows[name].to_numpy() for name in key)
+    if len(classes) and classes.max() < 1 << 16:
+        classes = classes.astype(np.uint16)
+    order = np.argsort(classes, kind="stable")
+    image, of_class = images[order], classes[order]
+    if ((image[1:] < image[:-1]) & (of_class[1:] == of_class[:-1])).any():
+        order = np.lexsort((images, classes))
+    return rows[order]
 
 
 def sorted_spans(pieces: Sequence[Path], key: tuple[str, ...]) -> Iterator[pl.DataFrame]:
@@ -21,47 +46,76 @@ def sorted_spans(pieces: Sequence[Path], key: tuple[str, ...]) -> Iterator[pl.Da
     if not pieces:
         return
     lazy = pl.scan_ipc(list(pieces), glob=False)
+    types = lazy.collect_schema()
+    most = MOST_ROWS if types[key[0]] == pl.String else MOST_ROWS * _NUMBERS_FOR_A_TEXT
     total = lazy.select(pl.len()).collect().item()
-    if total <= MOST_ROWS:
-        yield lazy.collect().sort(key, maintain_order=True)
+    if total <= most:
+        yield in_order_of(lazy.collect(), key)
         return
     counts = lazy.group_by(key[0]).len().collect().sort(key[0])
-    group: list[str] = []
+    group: list[str | int] = []
     rows = 0
     for value, count in counts.iter_rows():
-        if group and rows + count > MOST_ROWS:
-            yield lazy.filter(pl.col(key[0]).is_in(group)).collect().sort(key, maintain_order=True)
+        if group and rows + count > most:
+            yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
             group, rows = [], 0
-        if count <= MOST_ROWS or len(key) == 1:
+        if count <= most or len(key) == 1:
             group.append(value)
             rows += count
         else:
-            yield from _slices(lazy.filter(pl.col(key[0]) == value), key, count)
+            yield from _slices(lazy.filter(pl.col(key[0]) == value), key, count=count, most=most)
     if group:
-        yield lazy.filter(pl.col(key[0]).is_in(group)).collect().sort(key, maintain_order=True)
+        yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
 
 
-def _slices(lazy: pl.LazyFrame, key: tuple[str, ...], count: int) -> Iterator[pl.DataFrame]:
+def _slices(
+    lazy: pl.LazyFrame, key: tuple[str, ...], *, count: int, most: int
+) -> Iterator[pl.DataFrame]:
     """Cut one large class by the first digits of its image ids, which are spread evenly."""
-    digits = 1 if count <= 8 * MOST_ROWS else 2
-    front = pl.col(key[1]).str.slice(0, digits)
-    wide = max(1, 16**digits * MOST_ROWS // count)
+    digits = 1 if count <= 8 * most else 2
+    wide = max(1, 16**digits * most // count)
+    image, numbers = pl.col(key[1]), lazy.collect_schema()[key[1]] != pl.String
     for low in range(0, 16**digits, wide):
-        values = [f"{v:0{digits}x}" for v in range(low, min(low + wide, 16**digits))]
-        rows = lazy.filter(front.is_in(values)).collect()
+        high = min(low + wide, 16**digits) - 1
+        first, last = (
+            f"{low:0{digits}x}".ljust(_DIGITS, "0"),
+            f"{high:0{digits}x}".ljust(_DIGITS, "f"),
+        )
+        least, most_of_all = (
+            pl.lit(int(each, 16), pl.UInt64) if numbers else pl.lit(each) for each in (first, last)
+        )
+        rows = lazy.filter(image.is_between(least, most_of_all)).collect()
         if rows.height:
-            yield rows.sort(key, maintain_order=True)
+            yield in_order_of(rows, key)
 
 
-def note_classes(labels: dict[str, list[list[int]]], rows: pl.DataFrame, *, part: int) -> None:
-    """Note where each class lies: part, first row, rows, images."""
-    found = (
-        rows.lazy()
-        .with_row_index("row")
-        .group_by("LabelName")
-        .agg(pl.col("row").min(), pl.len(), pl.col("ImageID").n_unique().alias("images"))
-        .sort("row")
-        .collect()
-    )
-    for label, row, count, images in found.iter_rows():
-        labels.setdefault(label, []).append([part, row, count, images])
+def parts_of(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Cut sorted rows into parts of about `PART_ROWS`, never between two rows of an image."""
+    image = rows["ImageID"]
+    begins = (image != image.shift()).fill_null(value=True).arg_true().to_numpy()
+    wanted = np.arange(PART_ROWS, rows.height, PART_ROWS)
+    at = np.searchsorted(begins, wanted)
+    cuts = [0, *np.unique(begins[at[at < len(begins)]]).tolist(), rows.height]
+    for start, stop in itertools.pairwise(cuts):
+        yield rows.slice(start, stop - start)
+
+
+def note_classes(
+    labels: dict[str, list[list[int]]], rows: pl.DataFrame, *, part: int, words: Sequence[str]
+) -> None:
+    """Note where each class lies: part, first row, rows, images.
+
+    A class that is held as a number is that one of the *words*.
+    """
+    label, image = rows["LabelName"], rows["ImageID"]
+    first = (label != label.shift()).fill_null(value=True)
+    begins = first.arg_true().to_numpy()
+    new = (first | (image != image.shift()).fill_null(value=True)).to_numpy()
+    if not rows.height:
+        return
+    images = np.add.reduceat(new, begins, dtype=np.int64)
+    counts = np.diff(begins, append=rows.height)
+    runs = zip(label.gather(begins), begins.tolist(), counts.tolist(), images.tolist(), strict=True)
+    for key, row, count, number in runs:
+        name = key if isinstance(key, str) else words[key]
+        labels.setdefault(name, []).append([part, row, count, number])

@@ -17,9 +17,24 @@ if TYPE_CHECKING:
     from oidkit.testing.faults import Fault
     from oidkit.testing.objects import StoredObject
 
-__all__ = ["Answer", "answer_to", "error", "falsified", "head_of", "parse_range"]
+__all__ = ["CONDITIONS", "Answer", "answer_to", "error", "falsified", "head_of", "parse_range"]
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+CONDITIONS = (
+    "if-match",
+    "if-unmodified-since",
+    "if-none-match",
+    "if-modified-since",
+    "if-range",
+)
+"""The headers that make a request conditional."""
+# No object has more bytes than 19 digits can say, and int() refuses some thousand digits.
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+# Nothing that is served is a page: a browser that shows it all the same runs and loads nothing.
+_GUARDS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +151,7 @@ def _listed(etag: str, value: str) -> bool:
 def _seconds(date: str) -> int | None:
     try:
         return int(parsedate_to_datetime(date).timestamp())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -159,13 +174,16 @@ def falsified(answer: Answer, fault: Fault) -> Answer:
 
 
 def head_of(answer: Answer, *, length: int | None, close: bool) -> bytes:
-    """Return the status line and the headers, up to and with the empty line."""
+    """Return the status line and the headers, up to and with the empty line.
+
+    Every answer has what tells a browser to run nothing of it and to show it to no other page.
+    """
     try:
         phrase = HTTPStatus(answer.status).phrase
     except ValueError:
         phrase = "Unknown"
     lines = [f"HTTP/1.1 {answer.status} {phrase}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    lines += [f"{name}: {value}" for name, value in (_GUARDS | answer.headers).items()]
     if length is not None:
         lines.append(f"Content-Length: {length}")
     lines.append("Connection: close" if close else "Connection: keep-alive")

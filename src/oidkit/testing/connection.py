@@ -10,12 +10,13 @@ from email.utils import formatdate
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from oidkit.testing.answers import Answer, answer_to, error, falsified, head_of
+from oidkit.testing.answers import CONDITIONS, Answer, answer_to, error, falsified, head_of
 from oidkit.testing.faults import Fault, Hook
 from oidkit.testing.objects import Objects, key_of
+from oidkit.testing.visitors import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from oidkit.testing.ledger import Entry, Ledger
 
@@ -24,6 +25,9 @@ __all__ = ["Connection", "Serving"]
 _PIECE = 256 * 1024
 _PIECES_A_SECOND = 20
 _HONEST = Fault()
+_METHODS = {"GET", "HEAD"}
+# Those that mean something else when they stand twice.
+_ONCE = {"host", "origin", "content-length", "transfer-encoding"}
 _LINGER_ZERO = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
@@ -33,6 +37,7 @@ class Serving(Protocol):
     delay: float
     bandwidth: float | None
     hook: Hook | None
+    hosts: Collection[str]
     objects: Objects
     ledger: Ledger
 
@@ -61,12 +66,17 @@ class Connection:
 
     async def _serve_one(self) -> bool:
         """Read one request and answer it; return whether the connection goes on."""
-        head = await self._reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await self._reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return self._refuse(error(431, "HeadTooLarge", "The head of the request is too long."))
         try:
             method, target, version, headers = _parsed(head)
         except ValueError:
-            self._writer.write(head_of(Answer(400), length=0, close=True))
-            return False
+            return self._refuse(Answer(400))
+        refused = refusal(headers, version=version, hosts=self._server.hosts)
+        if refused is not None:
+            return self._refuse(refused)
         ledger = self._server.ledger
         key = key_of(target)
         entry = ledger.arrived(method, key if key is not None else target, headers)
@@ -77,15 +87,21 @@ class Connection:
                 await asyncio.sleep(pause)
             answer = falsified(await self._honest(method, key, headers, fault), fault)
             close = version != "HTTP/1.1" or headers.get("connection", "").lower() == "close"
-            close = close or method not in {"GET", "HEAD"}
+            close = close or method not in _METHODS
             return await self._send(entry, answer, fault, close=close)
         finally:
             ledger.ended()
 
+    def _refuse(self, answer: Answer) -> bool:
+        """Answer what is no request of ours, which counts nowhere, and end the connection."""
+        head = head_of(answer, length=answer.length, close=True)
+        self._writer.write(head + answer.body)
+        return False
+
     async def _honest(
         self, method: str, key: str | None, headers: Mapping[str, str], fault: Fault
     ) -> Answer:
-        if method not in {"GET", "HEAD"}:
+        if method not in _METHODS:
             return error(405, "MethodNotAllowed", "Objects can be read and nothing else.")
         objects = self._server.objects
         if key is None:
@@ -94,6 +110,8 @@ class Connection:
             found = await asyncio.to_thread(objects.find, key)
         else:
             found = objects.find(key)
+        if fault.ignore_conditions:
+            headers = {name: value for name, value in headers.items() if name not in CONDITIONS}
         return answer_to(headers, found, ignore_range=fault.ignore_range)
 
     async def _send(self, entry: Entry, answer: Answer, fault: Fault, *, close: bool) -> bool:
@@ -197,7 +215,10 @@ def _parsed(head: bytes) -> tuple[str, str, str, dict[str, str]]:
         name, colon, value = line.partition(":")
         if not colon:
             raise ValueError(line)
-        headers[name.lower()] = value.strip()
+        name = name.lower()
+        if name != name.strip() or not name or (name in _ONCE and name in headers):
+            raise ValueError(line)
+        headers[name] = value.strip()
     return method, target, version, headers
 
 

@@ -40,6 +40,8 @@ class Fault:
     """Headers that replace those of the same name, or come on top; "" takes one out."""
     ignore_range: bool = False
     """Answer 200 and the whole object, as a server does that knows no ranges."""
+    ignore_conditions: bool = False
+    """Answer as if no If-Match, If-Range or the like had come with the request."""
     no_length: bool = False
     """Send no Content-Length; the end of the connection is the end of the body."""
     flip: int | None = None

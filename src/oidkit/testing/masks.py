@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 
 from oidkit.testing.shapes import PixelBox, Shape, draw_shape
 
-__all__ = ["Deflated", "deflated", "mask_png", "mask_size", "on_mask"]
+__all__ = ["Deflated", "deflated", "filled", "mask_png", "mask_size", "on_mask"]
 
+_CHUNK = 12  # bytes of a chunk without content, as IEND is
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Masks were drawn on other copies of the images: 1 in 16 has the size of its image, the rest are
 # larger (a long edge of 1,600), smaller, or a pixel off (measured on real masks).
@@ -62,6 +63,15 @@ def mask_png(size: tuple[int, int], shape: Shape, box: PixelBox) -> bytes:
     content = zlib.compress(lines.tobytes(), 6)
     chunks = ((b"IHDR", header), (b"IDAT", content), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def filled(png: bytes, size: int | None) -> bytes:
+    """Fill a PNG up to *size* bytes with a chunk of its own that nobody can pack any smaller."""
+    lacking = (size or 0) - len(png) - _CHUNK
+    if lacking < 0:
+        return png
+    filler = np.random.default_rng(len(png)).bytes(lacking)
+    return png[:-_CHUNK] + _chunk(b"oiFl", filler) + png[-_CHUNK:]
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

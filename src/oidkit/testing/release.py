@@ -6,6 +6,7 @@ import os
 import zlib
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from oidkit.testing.classes import MadeClass, made_classes
 from oidkit.testing.classfiles import class_files
 from oidkit.testing.imagelists import write_image_list, write_outside
 from oidkit.testing.labels import write_other_labels
-from oidkit.testing.masks import Deflated, deflated, mask_png, mask_size, on_mask
+from oidkit.testing.masks import Deflated, deflated, filled, mask_png, mask_size, on_mask
 from oidkit.testing.outside import Fate, fates_of
 from oidkit.testing.pictures import PictureMaker, present_images
 from oidkit.testing.rows import BlockRows, image_sizes
@@ -29,7 +30,7 @@ from oidkit.testing.tables import AnnotationWriter, hex_texts, open_new
 from oidkit.testing.zips import write_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = ["MadeRelease", "make_release"]
 
@@ -116,7 +117,11 @@ def _write_zips(
         key = catalog.mask_zip(split, shard).key
         with open_new(root, key) as file:
             made = (writer.rows_of(block) for block in blocks.get(at, ()))
-            rows[key] = write_zip(file, (each for block in made for each in members.of(block)))
+            within: Iterable[tuple[str, Deflated]]
+            within = (each for block in made for each in members.of(block))
+            if spec.sorted_zips:
+                within = sorted(within, key=itemgetter(0))
+            rows[key] = write_zip(file, within)
     return rows
 
 
@@ -143,7 +148,8 @@ class _Members:
         size = int(made.width[image]), int(made.height[image])
         box = (int(made.x0[row]), int(made.y0[row]), int(made.x1[row]), int(made.y1[row]))
         on = mask_size(*size, int(made.mask_scale[image]))
-        return mask_png(on, self._shapes[made.label[row]], on_mask(box, size, on))
+        png = mask_png(on, self._shapes[made.label[row]], on_mask(box, size, on))
+        return filled(png, self._spec.mask_bytes)
 
     def _variant(self, number: int) -> Deflated:
         rng = random_of(self._spec, "train", number, _POOL_STREAM)
@@ -151,7 +157,8 @@ class _Members:
         width, height = mask_size(*sizes[number % len(sizes)], int(rng.integers(16)))
         x, y = np.sort(rng.integers(0, width, 2)), np.sort(rng.integers(0, height, 2))
         box = (int(x[0]), int(y[0]), int(x[1]) + 1, int(y[1]) + 1)
-        return deflated(mask_png((width, height), self._shapes[number % len(self._shapes)], box))
+        png = mask_png((width, height), self._shapes[number % len(self._shapes)], box)
+        return deflated(filled(png, self._spec.mask_bytes))
 
 
 def _write_jpegs(root: Path, spec: ReleaseSpec, writer: AnnotationWriter, split: Split) -> int:

@@ -15,13 +15,14 @@ from oidkit.testing.objects import Objects
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Collection
     from types import TracebackType
 
     from oidkit.testing.faults import Hook
 
 __all__ = ["MirrorServer"]
 
-_HEAD_LIMIT = 64 * 1024
+_HEAD_LIMIT = 8 * 1024  # as nginx and S3 have it
 _TURNS = 5
 _BACKLOG = 512
 
@@ -33,6 +34,10 @@ class MirrorServer:
     If-Modified-Since. `ETag` is the quoted hex MD5 of the content, and `x-goog-hash` comes with the
     buckets that have it. A file above *hash_limit* bytes has an ETag with a `-` and no hash, so
     that nobody waits until gigabytes are read.
+
+    It listens on 127.0.0.1 alone and answers requests that name a loopback host; others get 403,
+    unless they name one of the attribute `hosts`, as does what a web page of another origin asks
+    for. A head of more than 8 kB gets 431, a request with a body 400. None of these counts.
 
     *delay* is seconds before each answer, *bandwidth* body bytes a second for each connection, and
     *hook* is asked about every request, on the server's thread, and may return a `Fault`. All three
@@ -57,6 +62,7 @@ class MirrorServer:
         self.delay = delay
         self.bandwidth = bandwidth
         self.hook = hook
+        self.hosts: Collection[str] = ()
         self.objects = Objects(root, hash_limit=hash_limit)
         self.ledger = Ledger()
         self._thread: threading.Thread | None = None

@@ -71,6 +71,12 @@ class ReleaseSpec:
     only); None draws each image's own, up to 2,000 images, and a pool of 64 beyond."""
     mask_pool: int | None = None
     """The same for masks: None draws each mask's own shape, up to 6,000 masks, and 256 beyond."""
+    mask_bytes: int | None = None
+    """Least size of every mask's PNG, filled up by a chunk that readers pass over; None for what
+    the encoder gives."""
+    sorted_zips: bool = False
+    """Whether the members of a mask zip are in the order of their names; else they are in the order
+    of their rows in the CSV."""
     long_side: int = 1024
     """Long side in pixels of most images."""
     outside: int = 0
@@ -172,6 +178,7 @@ class ReleaseSpec:
             classes=601,
             image_level_classes=20_330,
             jpegs=200,
+            mask_bytes=1_500,
         )
 
     @classmethod

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from oidkit.api.exporting import read_folder
+from oidkit.decoding import UndecodableError, opened
 from oidkit.errors import MalformedError, OidError
 from oidkit.formats.masks import pixels
 from oidkit.formats.model import Frame, Picture
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
+    from PIL import Image
 
 __all__ = ["OpenImagesDataset"]
 
@@ -82,9 +83,9 @@ class OpenImagesDataset:
         at = index % len(self)
         path = Path(self._columns.paths[at])
         try:
-            with Image.open(path) as opened:
-                image = opened.convert("RGB")
-        except OSError as error:
+            with opened(path.read_bytes()) as picture:
+                image = picture.convert("RGB")
+        except (OSError, UndecodableError) as error:
             raise OidError(
                 f"cannot read {path}: {error}", remedy="bring it back with: oid verify DIR --repair"
             ) from error

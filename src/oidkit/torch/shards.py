@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import tarfile
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 from torch.utils.data import IterableDataset, get_worker_info
 
+from oidkit.decoding import LARGEST_MASK, opened
 from oidkit.errors import IntegrityError, UsageError
 from oidkit.formats.webdataset import INDEX
 from oidkit.torch.targets import Objects, target_of
@@ -84,8 +83,8 @@ class OpenImagesShards(IterableDataset):  # type: ignore[misc] # torch is not th
     def _sample(self, members: Mapping[str, bytes]) -> tuple[Any, dict[str, Any]]:
         about = json.loads(members["json"])
         things = [each for each in about["objects"] if each["bbox"] is not None]
-        with Image.open(io.BytesIO(members["jpg"])) as opened:
-            image = opened.convert("RGB")
+        with opened(members["jpg"]) as picture:
+            image = picture.convert("RGB")
         objects = Objects(
             np.array([each["bbox"] for each in things], dtype=np.float32).reshape(-1, 4),
             np.array([each["category"] + 1 for each in things], dtype=np.int64),
@@ -112,8 +111,8 @@ def _index(root: Path) -> dict[str, Any]:
 def _mask(members: Mapping[str, bytes], name: str | None) -> np.ndarray[Any, Any] | None:
     if name is None:
         return None
-    with Image.open(io.BytesIO(members[name])) as opened:
-        return np.asarray(opened, dtype=np.bool_)
+    with opened(members[name], formats=("PNG",), most=LARGEST_MASK) as mask:
+        return np.asarray(mask, dtype=np.bool_)
 
 
 def _place() -> tuple[int, int]:

@@ -3,14 +3,19 @@
 The CSVs, the directories of the zips, the masks and the images all come through here.
 """
 
-from oidkit.transfer.engine import Run, Traffic
+from oidkit.transfer.budget import Budget
+from oidkit.transfer.directories import DirectoryJob, ProbeJob
+from oidkit.transfer.engine import Beside, Run, Traffic
 from oidkit.transfer.jobs import ImageJob, LinkJob, MaskJob, Turn
-from oidkit.transfer.metadata import DirectoryJob, FileJob, TableJob
+from oidkit.transfer.metadata import FileJob, TableJob
 from oidkit.transfer.originals import BucketFirstJob, OriginalJob
 from oidkit.transfer.pace import Pace, SteadyPace
+from oidkit.transfer.rate import Rate
 
 __all__ = [
+    "Beside",
     "BucketFirstJob",
+    "Budget",
     "DirectoryJob",
     "FileJob",
     "ImageJob",
@@ -18,6 +23,8 @@ __all__ = [
     "MaskJob",
     "OriginalJob",
     "Pace",
+    "ProbeJob",
+    "Rate",
     "Run",
     "SteadyPace",
     "TableJob",

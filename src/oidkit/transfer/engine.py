@@ -11,7 +11,7 @@ import heapq
 import itertools
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,31 +23,33 @@ from oidkit.errors import (
     MalformedError,
     MissingObjectError,
     OidError,
-    RefusedError,
     SourceError,
 )
-from oidkit.events import Failed, Fetched, Listener, Missing, Received, Retried
+from oidkit.events import PaceChanged, Received, Retried
 from oidkit.store import Arrived, Ended, Reply, Request, Transfer
+from oidkit.transfer.body import CHANGED, answer_error, refuse_encoded
+from oidkit.transfer.budget import Budget
 from oidkit.transfer.interrupt import interruptible
 from oidkit.transfer.pace import Pace
-from oidkit.transfer.retry import GONE, THROTTLED, TRANSIENT, Backoff
+from oidkit.transfer.records import drop_record, event_of
+from oidkit.transfer.retry import GONE, THROTTLED, TRANSIENT, Backoff, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from oidkit.disk import Record
+    from oidkit.events import Fetched, Listener
 
-__all__ = ["Job", "Run", "Traffic", "event_of"]
+__all__ = ["Beside", "Job", "Run", "Traffic"]
 
 _SETTLERS = 3
-_CHANGED = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 _WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _MOST_DAMAGED = 3
 # A silent source takes 20 s a try.
 _MOST_SLOW = 3
-_MOST_LOST = 24
 _MOST_UNSETTLED = 32
 _MOST_ERROR_BYTES = 64 * 1024
+_REMEDY = "check --source and the network, then run the same command again"
 
 
 class Job(Protocol):
@@ -55,9 +57,10 @@ class Job(Protocol):
 
     The loop asks for `request`, hands over the reply and the body, and lets `settle` check and
     keep them on another thread: it gives the records of what was made, or None when another
-    request is needed first. `request` is asked again for every try, so a job may go on where the
-    broken one ended; it is None where nothing needs to be asked. `cancel` asks a long `settle` to
-    come to an end, and `told` is what there is to say of it beside its records.
+    request is needed first. `begin` is told of 412 and 416 too, and raises `ChangedError`, or
+    another error to begin anew. `request` is asked again for every try, so a job may go on where
+    the broken one ended; it is None where nothing needs to be asked. `cancel` asks a long `settle`
+    to come to an end, and `told` is what there is to say of it beside its records.
     """
 
     @property
@@ -86,34 +89,36 @@ class Traffic:
     received: int = 0
 
 
+@dataclass(slots=True)
+class Beside:
+    """Jobs that nothing depends on, of another host maybe: done while others are under way.
+
+    They have a `budget` of their own, and trouble of theirs ends them and never the run: what is
+    not done of them is dropped without a word, and `on_trouble` is called once. `jobs` gives None
+    while none is known.
+    """
+
+    jobs: Iterator[Job | None]
+    on_trouble: Callable[[], None]
+    budget: Budget = field(default_factory=Budget)
+    over: bool = False
+
+
 @dataclass(slots=True, eq=False)
 class _Flight:
     job: Job
-    backoff: Backoff
+    budget: Budget
+    backoff: Backoff = field(default_factory=Backoff)
     begun: bool = False
     refused: OidError | None = None
     surplus: int = 0
-
-
-def event_of(record: Record) -> Fetched | Missing | Failed:
-    """Say as an event what a record says."""
-    if record.status == "ok":
-        return Fetched(record.path, record.bytes)
-    if record.status == "missing":
-        return Missing(record.path)
-    kind = IntegrityError if record.status == "damaged" else SourceError
-    return Failed(record.path, record.reason, kind.exit_code)
-
-
-def drop_record(record: Record) -> None:
-    """Take a record and do nothing with it."""
 
 
 class Run:
     """Carries out jobs against one transfer.
 
     `record` is called for everything that was made, is missing, or failed, on the calling thread.
-    With `strict`, the first object that cannot be had ends the run with its error.
+    `budget` is what the runs of a session share.
     """
 
     def __init__(
@@ -124,31 +129,33 @@ class Run:
         on_event: Listener,
         record: Callable[[Record], None] = drop_record,
         pace: Pace | None = None,
-        strict: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         self._transfer = transfer
         self._traffic = traffic
         self._on_event = on_event
         self._record = record
         self._pace = pace or Pace()
-        self._strict = strict
+        self._budget = budget or Budget()
+        self._beside: Beside | None = None
+        self._told: tuple[int, float | None] | None = None
         self._flights: set[_Flight] = set()
         self._later: list[tuple[float, int, _Flight]] = []
         self._order = itertools.count()
         self._settling: dict[Future[Sequence[Record] | None], _Flight] = {}
         self._received = 0
-        self._lost = 0
+        self._more = True
 
-    def carry_out(self, jobs: Iterable[Job]) -> None:
-        """Carry out all the jobs, the first ones first.
+    def carry_out(self, jobs: Iterable[Job], *, beside: Beside | None = None) -> None:
+        """Carry out all the jobs, the first ones first, and *beside* them what there is room for.
 
         Raises:
             InterruptedRunError: the user stopped it; what was finished is recorded.
             DiskError: something could not be written.
-            OidError: an object could not be had, and the run is strict.
+            SourceError: the source is down, or wants to be asked later.
 
         """
-        waiting = iter(jobs)
+        waiting, self._beside = iter(jobs), beside
         with interruptible() as stopped, ThreadPoolExecutor(_SETTLERS) as self._pool:
             try:
                 while self._turn(waiting):
@@ -162,43 +169,77 @@ class Run:
     def _turn(self, waiting: Iterator[Job]) -> bool:
         """Do one round of the loop; False when all is done."""
         now = time.monotonic()
-        while self._later and self._later[0][0] <= now and self._room():
-            self._launch(heapq.heappop(self._later)[2])
-        more = self._fill(waiting)
+        if self._budget.doubts:
+            self._more = self._fill(waiting, now)
+        self._resume(now)
+        self._more = self._fill(waiting, now)
         if self._flights:
             # With results about to be ready, the wait is short; they come from another thread.
             pause = self._pause(now, longest=0.01 if self._settling else 0.5)
             for happened in self._transfer.poll(pause):
                 self._take(happened)
         elif self._settling:
-            wait(self._settling, timeout=0.5, return_when=FIRST_COMPLETED)
-        elif self._later:
+            pause = self._pause(now, longest=0.5)
+            wait(self._settling, timeout=pause, return_when=FIRST_COMPLETED)
+        elif self._later or self._more:
             time.sleep(self._pause(now, longest=0.2))
         self._harvest()
         if self._received:
             self._on_event(Received(self._received))
             self._received = 0
-        return more or bool(self._flights or self._settling or self._later)
+        return self._more or bool(self._flights or self._settling or self._later)
 
-    def _room(self) -> bool:
-        return len(self._flights) < self._pace.limit
+    def _room(self, now: float) -> bool:
+        most = self._budget.most(self._pace.limit)
+        return len(self._flights) < most and self._budget.opens <= now
 
     def _pause(self, now: float, *, longest: float) -> float:
-        if not self._later or not self._room():
+        if len(self._flights) >= self._budget.most(self._pace.limit):
             return longest
-        return min(longest, max(0.0, self._later[0][0] - now))
+        opens = self._budget.opens
+        if self._more and opens > now:
+            return min(longest, opens - now)
+        if self._later:
+            return min(longest, max(0.0, max(opens, self._later[0][0]) - now))
+        return longest
 
-    def _fill(self, waiting: Iterator[Job]) -> bool:
+    @property
+    def _is_full(self) -> bool:
+        return len(self._flights) + len(self._later) >= self._pace.open_at_once
+
+    def _resume(self, now: float) -> None:
+        """Start what is due for another try."""
+        while self._later and self._later[0][0] <= now and self._room(now):
+            flight = heapq.heappop(self._later)[2]
+            if (opens := flight.budget.opens) > now:
+                # Of what goes beside the jobs; theirs is open where there is room.
+                heapq.heappush(self._later, (opens, next(self._order), flight))
+            else:
+                self._launch(flight)
+
+    def _fill(self, waiting: Iterator[Job], now: float) -> bool:
         """Start jobs while there is room; False when none is left to start."""
-        while (
-            len(self._flights) + len(self._later) < self._pace.limit
-            and len(self._settling) < _MOST_UNSETTLED
-        ):
-            job = next(waiting, None)
-            if job is None:
+        while self._room(now) and len(self._settling) < _MOST_UNSETTLED:
+            # What goes beside the jobs, and waits for another try, keeps no job from its first.
+            if self._is_full and not self._budget.doubts and self._beside is None:
+                break
+            flight = self._next(waiting, now)
+            if flight is None:
                 return False
-            self._launch(_Flight(job, Backoff()))
+            self._launch(flight)
         return True
+
+    def _next(self, waiting: Iterator[Job], now: float) -> _Flight | None:
+        """Give what is to be started next; what goes beside comes last, when its source lets it."""
+        if (job := next(waiting, None)) is not None:
+            return _Flight(job, self._budget)
+        beside = self._beside
+        if beside is None or beside.over or self._budget.away or self._is_full:
+            return None
+        if beside.budget.opens > now:
+            return None
+        job = next(beside.jobs, None)
+        return _Flight(job, beside.budget) if job is not None else None
 
     def _launch(self, flight: _Flight) -> None:
         try:
@@ -214,13 +255,19 @@ class Run:
         flight.begun, flight.refused, flight.surplus = False, None, 0
         self._flights.add(flight)
         self._traffic.requests += 1
-        self._transfer.start(flight, request)
+        now = time.monotonic()
+        self._pace.sent(now)
+        flight.budget.rate.sent(now)
+        self._tell_pace(now, "begun")
+        again = flight.backoff.tries > 0
+        self._transfer.start(flight, replace(request, again=True) if again else request)
 
     def _take(self, happened: Arrived | Ended) -> None:
         flight = happened.token
         if not isinstance(flight, _Flight) or flight not in self._flights:
             return
         if isinstance(happened, Arrived):
+            flight.budget.heard()
             self._received += len(happened.data)
             self._traffic.received += len(happened.data)
             self._body(flight, happened.reply, happened.data)
@@ -243,7 +290,7 @@ class Run:
         try:
             if not flight.begun:
                 flight.begun = True
-                _refuse_encoded(reply, flight.job.name)
+                refuse_encoded(reply, flight.job.name)
                 flight.job.begin(reply)
             flight.job.write(data)
         except OSError as error:
@@ -251,41 +298,40 @@ class Run:
         except OidError as error:
             self._transfer.abort(flight)
             self._flights.remove(flight)
-            self._again(flight, error)
+            self._again(flight, Trouble(error))
 
     def _answered(self, flight: _Flight, reply: Reply) -> None:
+        flight.budget.heard()
         status, name = reply.status, flight.job.name
-        if status in (*_WITH_BODY, HTTPStatus.NOT_MODIFIED):
-            self._pace.succeeded(time.monotonic())
-            self._lost = 0
+        if status in (*_WITH_BODY, HTTPStatus.NOT_MODIFIED, *CHANGED):
+            self._well(flight.budget)
             try:
                 if not flight.begun:
                     flight.begun = True
                     flight.job.begin(reply)
             except OidError as error:
-                self._again(flight, error)
+                self._again(flight, Trouble(error))
                 return
             self._settle(flight)
         elif status in GONE:
-            self._pace.succeeded(time.monotonic())
-            self._lost = 0
+            self._well(flight.budget)
             gone = MissingObjectError(
                 f"the source does not have {name} ({status})", remedy="check --source and --release"
             )
             self._give_up(flight, gone)
-        elif status in _CHANGED:
-            self._give_up(flight, ChangedError(name))
         elif status in TRANSIENT:
+            self._again(flight, Trouble(answer_error(name, status), asked=reply.retry_after))
             if status in THROTTLED:
-                self._pace.throttled(time.monotonic())
-            self._again(flight, _answer_error(name, status), asked=reply.retry_after)
+                self._objected(flight, f"{status}", asked=reply.retry_after)
         else:
-            self._give_up(flight, _answer_error(name, status))
+            self._give_up(flight, answer_error(name, status))
 
     def _broken(self, flight: _Flight, ended: Ended) -> None:
+        if ended.reply is not None:
+            flight.budget.heard()
         error = SourceError(
             f"{flight.job.name} could not be read: {ended.error}",
-            remedy="check --source and the network, then run the same command again",
+            remedy=ended.remedy or _REMEDY,
         )
         if ended.gone:
             self._give_up(flight, MissingObjectError(f"{flight.job.name}: {ended.error}"))
@@ -295,34 +341,84 @@ class Run:
             return
         if ended.slow:
             self._pace.throttled(time.monotonic())
-        self._again(flight, error, most=_MOST_SLOW if ended.slow else None)
+            self._tell_pace(time.monotonic(), "timeout")
+        trouble = Trouble(
+            error,
+            away=ended.away,
+            cut=ended.cut,
+            most=_MOST_SLOW if ended.slow else None,
+            length=(ended.reply.length if ended.reply else None) or 0,
+        )
+        self._again(flight, trouble)
 
-    def _again(
-        self,
-        flight: _Flight,
-        error: OidError,
-        *,
-        asked: float | None = None,
-        most: int | None = None,
-    ) -> None:
+    def _well(self, budget: Budget) -> None:
+        now = time.monotonic()
+        budget.succeeded(now)
+        if budget.rate.limit is None or len(self._flights) + 1 >= self._pace.limit:
+            # Otherwise it is the rate that holds the run back, and more in flight would be idle.
+            self._pace.succeeded(now)
+        self._tell_pace(now, "clean")
+
+    def _objected(self, flight: _Flight, why: str, *, asked: float | None) -> None:
+        """Note that the source asks for less, and that for a while it wants no request at all."""
+        now = time.monotonic()
+        self._pace.throttled(now)
+        with self._bearing(flight):
+            flight.budget.throttled(now, asked=asked)
+        self._tell_pace(now, why)
+
+    def _tell_pace(self, now: float, why: str) -> None:
+        told = self._pace.limit, self._budget.rate.limit
+        if told != self._told:
+            self._told = told
+            self._on_event(PaceChanged(self._budget.since(now), *told, why))
+
+    def _again(self, flight: _Flight, trouble: Trouble) -> None:
+        error, name = trouble.error, flight.job.name
+        if self._beside is not None and self._beside.over and flight.budget is not self._budget:
+            return
         lasting = isinstance(error, (ChangedError, MalformedError))
         if lasting or not isinstance(error, (SourceError, IntegrityError)):
             self._give_up(flight, error)
             return
-        most = _MOST_DAMAGED if isinstance(error, IntegrityError) else most
-        pause = flight.backoff.next(asked, most=most)
-        if pause is None:
-            self._give_up(flight, error)
-            self._lost += isinstance(error, SourceError)
-            if self._lost >= _MOST_LOST:
-                # The source is down: trying the rest would take hours and change nothing.
-                raise SourceError(
-                    f"the source stopped answering: {error.cause}",
-                    remedy="what was fetched stays; run the same command again later",
-                )
+        if isinstance(error, IntegrityError):
+            trouble = replace(trouble, most=_MOST_DAMAGED)
+        now = time.monotonic()
+        with self._bearing(flight):
+            pause = flight.budget.pause(name, trouble, flight.backoff, now)
+            if pause is None:
+                self._give_up(flight, error)
+                if isinstance(error, SourceError):
+                    flight.budget.lost(error)
+                return
+            self._on_event(Retried(name, error.cause, pause))
+            heapq.heappush(self._later, (now + pause, next(self._order), flight))
+
+    @contextlib.contextmanager
+    def _bearing(self, flight: _Flight) -> Iterator[None]:
+        """Let trouble of what goes beside the jobs end that alone."""
+        try:
+            yield
+        except SourceError:
+            if flight.budget is self._budget:
+                raise
+            self._end_beside()
             return
-        self._on_event(Retried(flight.job.name, error.cause, pause))
-        heapq.heappush(self._later, (time.monotonic() + pause, next(self._order), flight))
+        if flight.budget is not self._budget and flight.budget.away:
+            # Nobody waits for it here: it is waited for when it is needed.
+            self._end_beside()
+
+    def _end_beside(self) -> None:
+        beside = self._beside
+        if beside is None or beside.over:
+            return
+        beside.over = True
+        for flight in [each for each in self._flights if each.budget is beside.budget]:
+            self._transfer.abort(flight)
+            self._flights.remove(flight)
+        self._later = [each for each in self._later if each[2].budget is self._budget]
+        heapq.heapify(self._later)
+        beside.on_trouble()
 
     def _settle(self, flight: _Flight) -> None:
         self._settling[self._pool.submit(flight.job.settle)] = flight
@@ -335,7 +431,7 @@ class Run:
             except OidError as error:
                 if isinstance(error, DiskError):
                     raise
-                self._again(flight, error)
+                self._again(flight, Trouble(error))
             except OSError as error:
                 raise _disk(error, flight.job.name) from error
             else:
@@ -348,8 +444,6 @@ class Run:
                         self._on_event(told)
 
     def _give_up(self, flight: _Flight, error: OidError) -> None:
-        if self._strict:
-            raise error
         self._keep(flight.job.fail(error))
 
     def _keep(self, records: Sequence[Record]) -> None:
@@ -372,23 +466,6 @@ class Run:
             with contextlib.suppress(Exception):
                 self._keep(future.result() or ())
         self._settling.clear()
-
-
-def _answer_error(name: str, status: int) -> SourceError:
-    known = {403: "refuses it (403)", 429: "asks for fewer requests (429)", 503: "is busy (503)"}
-    what = known.get(status, f"answers {status}")
-    kind = RefusedError if status == HTTPStatus.FORBIDDEN else SourceError
-    return kind(
-        f"{name}: the source {what}", remedy="check --source, or run the same command again later"
-    )
-
-
-def _refuse_encoded(reply: Reply, name: str) -> None:
-    if reply.encoding.lower() not in ("", "identity"):
-        raise SourceError(
-            f"{name}: the source sends it as {reply.encoding}, though it was asked for as it is",
-            remedy="switch the compression off on the server or the proxy",
-        )
 
 
 def _disk(error: OSError, name: str) -> DiskError:

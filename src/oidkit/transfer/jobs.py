@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import google_crc32c
+
 from oidkit.disk import Record, fingerprint, link, write_atomically, write_everywhere
 from oidkit.errors import (
     ChangedError,
@@ -15,8 +17,8 @@ from oidkit.errors import (
     UsageError,
 )
 from oidkit.imagefile import jpeg_fault
-from oidkit.store import Reply, Request
-from oidkit.transfer.body import Body, refuse_other_range, refuse_whole
+from oidkit.store import Reply, Request, is_strong, same_object
+from oidkit.transfer.body import CHANGED, Body, refuse_other_range, refuse_part, refuse_whole
 from oidkit.transfer.records import image_record, mask_record
 from oidkit.zipindex import Member, extract
 
@@ -52,6 +54,10 @@ class ImageJob(Body):
     def request(self) -> Request:
         return Request(self._key)
 
+    def begin(self, reply: Reply) -> None:
+        refuse_part(reply, self.name)
+        super().begin(reply)
+
     def settle(self) -> Sequence[Record]:
         body = self._body()
         check = fingerprint(body)
@@ -63,11 +69,14 @@ class ImageJob(Body):
 
     def _examine(self, body: bytes, check: str) -> None:
         """Refuse content that is not what it should be; *check* is its fingerprint."""
-        known = self._reply.md5
-        if known is None:
-            fault = jpeg_fault(body)
-        else:
+        known, crc = self._reply.md5, self._reply.crc32c
+        if known is not None:
             fault = None if check == f"md5:{known}" else f"it does not match its MD5 {known}"
+        elif crc is not None:
+            # A composite object has this one alone.
+            fault = None if google_crc32c.value(body) == crc else "it does not match its CRC-32C"
+        else:
+            fault = jpeg_fault(body)
         if fault:
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
 
@@ -79,22 +88,27 @@ class ImageJob(Body):
 
 
 class LinkJob(Body):
-    """An image that stands in one place of the folder already, and belongs to others as well."""
+    """An image that stands in one place of the folder already, and belongs to others as well.
 
-    def __init__(self, root: Path, present: Record, paths: Sequence[str]) -> None:
+    One that *moves* does not stay where it stands.
+    """
+
+    def __init__(
+        self, root: Path, present: Record, paths: Sequence[str], *, moves: bool = False
+    ) -> None:
         super().__init__(present.path)
-        self._root, self._present, self._paths = root, present, paths
+        self._root, self._present, self._paths, self._moves = root, present, paths, moves
 
     def request(self) -> None:
         return None
 
     def settle(self) -> Sequence[Record]:
-        made = []
-        present = self._present
-        for path in self._paths:
-            link(self._root / present.path, self._root / path)
-            made.append(replace(present, path=path))
-        return made
+        place, left = self._root / self._present.path, list(self._paths)
+        if self._moves:
+            place = place.replace(self._root / left.pop(0))
+        for path in left:
+            link(place, self._root / path)
+        return [replace(self._present, path=path) for path in self._paths]
 
     def fail(self, error: OidError) -> Sequence[Record]:
         raise error
@@ -116,6 +130,7 @@ class MaskJob(Body):
         turn: Callable[[str, bytes], bytes] | None = None,
     ) -> None:
         super().__init__(span.key)
+        self.most = span.stop - span.start
         self._turn = turn
         self._root, self._span = root, span
         self._waiting = list(members)
@@ -128,10 +143,13 @@ class MaskJob(Body):
 
     def begin(self, reply: Reply) -> None:
         span = self._span
-        refuse_whole(reply, self.name)
-        if reply.etag != span.etag or reply.total != span.total:
+        if reply.status in CHANGED:
             raise ChangedError(self.name)
-        refuse_other_range(reply, span.start, span.stop - span.start, self.name)
+        refuse_whole(reply, self.name)
+        alike = same_object(reply.etag, span.etag)
+        if not alike or (reply.total != span.total and not is_strong(span.etag)):
+            raise ChangedError(self.name)
+        refuse_other_range(reply, span.start, span.stop, self.name, total=span.total)
         super().begin(reply)
 
     def settle(self) -> Sequence[Record]:
@@ -158,7 +176,8 @@ class MaskJob(Body):
     def fail(self, error: OidError) -> Sequence[Record]:
         if isinstance(error, UsageError):
             raise error
-        if isinstance(error, ChangedError):
+        doubted = isinstance(error, IntegrityError) and self._span.doubted
+        if isinstance(error, ChangedError) or doubted:
             self._changed.add(self._span.key)
             return self._made
         status = _status(error)
@@ -170,13 +189,17 @@ class MaskJob(Body):
 
 @dataclass(frozen=True, slots=True)
 class ZipSpan:
-    """The half-open range [start, stop) of the zip at `key`, as its index knows it."""
+    """The half-open range [start, stop) of the zip at `key`, as its index knows it.
+
+    `doubted` says that damage in it may mean another zip, as its identity is not strong.
+    """
 
     key: str
     etag: str | None
     total: int
     start: int
     stop: int
+    doubted: bool = False
 
 
 def _status(error: OidError) -> Status:

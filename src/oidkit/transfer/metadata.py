@@ -1,4 +1,4 @@
-"""Files that say what there is: class lists, annotation files, the directories of zips."""
+"""Files that say what there is: class lists and annotation files."""
 
 from __future__ import annotations
 
@@ -11,127 +11,63 @@ import google_crc32c
 from oidkit.errors import (
     ChangedError,
     IntegrityError,
-    MalformedError,
     OidError,
     SourceError,
-    UsageError,
 )
 from oidkit.events import Fetched
-from oidkit.store import Checksums, Reply, Request
-from oidkit.transfer.body import Body, refuse_whole
-from oidkit.zipindex import DirectoryReader
+from oidkit.store import Checksums, Reply, Request, is_strong, same_object
+from oidkit.transfer.body import (
+    CHANGED,
+    Body,
+    refuse_endless,
+    refuse_other_range,
+    refuse_page,
+    refuse_part,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from oidkit.catalog import File
     from oidkit.disk import Record
     from oidkit.tables import Table, TableBuilder
-    from oidkit.zipindex import ZipIndex
 
-__all__ = ["DirectoryJob", "FileJob", "TableJob"]
-
-
-class DirectoryJob(Body):
-    """The directory of a mask zip, read from its end in as few ranges as it takes.
-
-    *keep* is given the index and the ETag of the zip, on another thread; it is not called for the
-    very zip that has the ETag *known*.
-    """
-
-    def __init__(
-        self,
-        key: str,
-        keep: Callable[[ZipIndex, str | None], None],
-        *,
-        known: str | None = None,
-    ) -> None:
-        super().__init__(key)
-        self._keep, self._known = keep, known
-        self._unchanged = False
-        self.etag: str | None = None
-        self.total = 0
-        self.error: OidError | None = None
-        self._reader = DirectoryReader(name=key)
-        self._asked = 0
-
-    def request(self) -> Request | None:
-        need = self._reader.need()
-        if need is None:
-            return None
-        if need.suffix is not None:
-            self._asked = need.suffix
-            return Request(self.name, suffix=need.suffix, if_none_match=self._known)
-        start, stop = need.start or 0, need.stop or 0
-        self._asked = stop - start
-        return Request(self.name, start=start, stop=stop, if_match=self.etag)
-
-    def begin(self, reply: Reply) -> None:
-        if reply.status == HTTPStatus.NOT_MODIFIED:
-            self._unchanged = True
-            return
-        if reply.status == HTTPStatus.OK and reply.total is not None and reply.total <= self._asked:
-            # Some servers answer a range that holds the whole object with the whole object.
-            super().begin(reply)
-        else:
-            refuse_whole(reply, self.name)
-            super().begin(reply)
-        if self.etag is not None and self.etag != reply.etag:
-            self._reader = DirectoryReader(name=self.name)
-            self.etag = None
-            raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
-        self.etag, self.total = reply.etag, reply.total or 0
-
-    def settle(self) -> Sequence[Record] | None:
-        if self._unchanged:
-            return ()
-        try:
-            if self._reader.need() is not None:
-                self._reader.feed(self._body(), start=self._reply.start, total=self.total)
-            if self._reader.need() is not None:
-                return None
-            index = self._reader.index()
-        except IntegrityError:
-            self._reader = DirectoryReader(name=self.name)
-            self.etag = None
-            raise
-        self._keep(index, self.etag)
-        return ()
-
-    def told(self) -> Fetched:
-        """Tell of a directory that has been read, or need not be."""
-        return Fetched(self.name, self.total)
-
-    def fail(self, error: OidError) -> Sequence[Record]:
-        if isinstance(error, UsageError):
-            raise error
-        if isinstance(error, ChangedError) and self.etag is None:
-            error = MalformedError(
-                f"{self.name} is empty, so it is no zip", remedy="check the source"
-            )
-        self.error = error
-        return ()
+__all__ = ["FileJob", "TableJob"]
 
 
 class FileJob(Body):
-    """A small file that is kept as it is, and asked for again only when it changed."""
+    """A small file that is kept as it is, and asked for again only when it changed.
+
+    `page` is what came in its place, where that is a web page or nothing at all.
+    """
 
     def __init__(self, file: File, *, etag: str | None, official: bool) -> None:
         super().__init__(file.key)
         self._file, self._etag, self._official = file, etag, official
         self.content: bytes | None = None
+        self.page: bytes | None = None
         self.etag: str | None = None
         self.error: OidError | None = None
 
     def request(self) -> Request:
         return Request(self._file.key, if_none_match=self._etag)
 
+    def begin(self, reply: Reply) -> None:
+        refuse_part(reply, self.name, known=self._etag is not None)
+        known = _known(reply, self._file, official=self._official)
+        refuse_endless(reply, self.name, checked=known != Checksums())
+        super().begin(reply)
+
     def settle(self) -> Sequence[Record]:
         if self._reply.status == HTTPStatus.NOT_MODIFIED:
             return ()
         body = self._body()
         _check(self.name, body, _known(self._reply, self._file, official=self._official))
-        self.content, self.etag = body, self._reply.etag
+        self.page = body
+        refuse_page(body, self.name)
+        if not body:
+            raise IntegrityError(f"{self.name} is empty", remedy="check the source")
+        self.content, self.page, self.etag = body, None, self._reply.etag
         return ()
 
     def fail(self, error: OidError) -> Sequence[Record]:
@@ -140,7 +76,10 @@ class FileJob(Body):
 
 
 class TableJob(Body):
-    """An annotation CSV, turned into its table while it arrives."""
+    """An annotation CSV, turned into its table while it arrives.
+
+    `arrived` tells that no more of it comes, and `over` that nothing is left to do.
+    """
 
     def __init__(
         self, file: File, builder: TableBuilder, *, etag: str | None, official: bool
@@ -148,33 +87,49 @@ class TableJob(Body):
         super().__init__(file.key)
         self.file, self._builder, self._official = file, builder, official
         self._etag = etag
+        self._asked = Request(file.key)
         self.table: Table | None = None
         self.error: OidError | None = None
+        self.arrived = self.over = False
 
     def request(self) -> Request | None:
+        self.arrived = False
         offset = self._builder.rewind()
         if offset and self._builder.complete:
             return None
-        if offset and self._builder.etag:
-            return Request(self.name, start=offset, if_range=self._builder.etag)
-        return Request(self.name, if_none_match=self._etag)
+        if offset and is_strong(self._builder.etag):
+            self._asked = Request(self.name, start=offset, if_range=self._builder.etag)
+        else:
+            self._asked = Request(self.name, if_none_match=self._etag)
+        return self._asked
 
     def begin(self, reply: Reply) -> None:
         self._reply = reply
         known = _known(reply, self.file, official=self._official)
-        if reply.status == HTTPStatus.NOT_MODIFIED:
-            return
-        if reply.status == HTTPStatus.PARTIAL_CONTENT and reply.start == self._builder.offset:
-            if reply.etag != self._builder.etag:
-                self._builder.discard()
-                raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
-        elif reply.status == HTTPStatus.OK:
+        if reply.status == HTTPStatus.OK:
+            refuse_endless(reply, self.name, checked=known != Checksums())
             self._builder.begin(reply.etag, known)
+        elif self._asked.ranged:
+            self._go_on(reply)
         else:
-            self._builder.discard()
-            raise SourceError(f"{self.name}: the source sends another range", remedy="check it")
+            refuse_part(reply, self.name, known=self._asked.if_none_match is not None)
+
+    def _go_on(self, reply: Reply) -> None:
+        """Take the rest of the file, or nothing of it: then the next try begins anew."""
+        builder, start = self._builder, self._asked.start or 0
+        if reply.status in CHANGED or not same_object(reply.etag, builder.etag):
+            builder.discard()
+            raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
+        total = builder.size if builder.size is not None else reply.total or 0
+        try:
+            refuse_other_range(reply, start, total, self.name, total=total)
+        except SourceError:
+            builder.discard()
+            raise
 
     def write(self, data: bytes) -> None:
+        if not self._builder.offset:
+            refuse_page(data, self.name)
         self._builder.feed(data)
 
     def told(self) -> Fetched | None:
@@ -186,19 +141,34 @@ class TableJob(Body):
         self._builder.cancel()
 
     def settle(self) -> Sequence[Record]:
+        self.arrived = True
         if self._reply.status == HTTPStatus.NOT_MODIFIED:
+            # What a run left that was killed when its table had just been put in its place.
+            self._builder.discard()
+            self.over = True
             return ()
+        size = self._builder.size
+        if size is not None and self._builder.offset < size:
+            raise SourceError(
+                f"{self.name} was cut short: {self._builder.offset} of {size} bytes",
+                remedy="run the same command again",
+            )
         try:
             self.table = self._builder.finish()
-        except IntegrityError:
+        except IntegrityError as error:
+            empty = not self._builder.offset
             self._builder.discard()
+            if empty:
+                # Not what the source has, most likely, so it is worth another try.
+                raise IntegrityError(error.cause, remedy=error.remedy) from error
             raise
+        self.over = True
         return ()
 
     def fail(self, error: OidError) -> Sequence[Record]:
         if isinstance(error, ChangedError):
             self._builder.discard()
-        self.error = error
+        self.error, self.arrived, self.over = error, True, True
         return ()
 
 

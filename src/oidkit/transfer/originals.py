@@ -27,6 +27,7 @@ __all__ = ["BucketFirstJob", "OriginalJob"]
 
 _JPEG = b"\xff\xd8"
 _HEAD_BYTES = 256
+_NEVER = 1 << 62
 
 
 class BucketFirstJob(ImageJob):
@@ -77,6 +78,7 @@ class OriginalJob(ImageJob):
     ) -> None:
         super().__init__(root, original.url or key, paths, turn=turn)
         self._original, self._local = original, local
+        self.most = _NEVER  # `write` looks at what came before it refuses that there is more
         self._count = 0
 
     def request(self) -> Request:

@@ -1,11 +1,13 @@
-"""What the manifest says of an image or a mask that has come whole."""
+"""What the manifest says of an image or a mask that has come whole, and the event of a record."""
 
 from __future__ import annotations
 
 from oidkit.disk import Record
+from oidkit.errors import IntegrityError, SourceError
+from oidkit.events import Failed, Fetched, Missing
 from oidkit.imagefile import jpeg_size, png_size
 
-__all__ = ["image_record", "mask_record"]
+__all__ = ["drop_record", "event_of", "image_record", "mask_record"]
 
 
 def image_record(path: str, key: str, jpeg: bytes, *, check: str) -> Record:
@@ -18,3 +20,17 @@ def mask_record(path: str, key: str, png: bytes, *, check: str) -> Record:
     """Give the record of a mask out of the zip at *key*."""
     width, height = png_size(png)
     return Record(path, "mask", key, "ok", len(png), check, width=width, height=height)
+
+
+def event_of(record: Record) -> Fetched | Missing | Failed:
+    """Say as an event what a record says."""
+    if record.status == "ok":
+        return Fetched(record.path, record.bytes)
+    if record.status == "missing":
+        return Missing(record.path)
+    kind = IntegrityError if record.status == "damaged" else SourceError
+    return Failed(record.path, record.reason, kind.exit_code)
+
+
+def drop_record(record: Record) -> None:
+    """Take a record and do nothing with it."""

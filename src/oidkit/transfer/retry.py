@@ -1,24 +1,55 @@
-"""Which failures are worth another try, and when."""
+"""Which failures are worth another try of the object, and when."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["GONE", "THROTTLED", "TRANSIENT", "Backoff"]
+if TYPE_CHECKING:
+    from oidkit.errors import OidError
+
+__all__ = ["GONE", "LONGEST_ASKED", "THROTTLED", "TRANSIENT", "Backoff", "Trouble", "jitter"]
 
 GONE = frozenset({404, 410})
 THROTTLED = frozenset({429, 503})
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
+LONGEST_ASKED = 60.0
+"""Seconds of a Retry-After that are still waited for."""
+
 _TRIES = 6
 _SHORTEST, _LONGEST = 0.1, 10.0
-_LONGEST_ASKED = 60.0
+# From the first failure on; a large object gets the time that its deadline gives it besides.
+_SECONDS = 180.0
+_LEAST_BYTES_A_SECOND = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a try failed: the error, and what bears on another try.
+
+    `asked` are the seconds of a Retry-After. `away` says that no connection could be made, `cut`
+    that one ended without any answer. `most` is the number of tries in all, where it is not the
+    usual one, and `length` the announced bytes of the body.
+    """
+
+    error: OidError
+    asked: float | None = None
+    away: bool = False
+    cut: bool = False
+    most: int | None = None
+    length: int = 0
+
+
+def jitter(last: float, dice: random.Random, *, longest: float | None = None) -> float:
+    """Give the pause after one of *last* seconds: decorrelated jitter, up to *longest*."""
+    return min(longest or _LONGEST, dice.uniform(_SHORTEST, max(_SHORTEST, last * 3)))
 
 
 @dataclass(slots=True)
 class Backoff:
-    """The tries of one object: decorrelated jitter between them, and an end to them.
+    """The tries of one object: decorrelated jitter between them, an end by number and by time.
 
     A server's Retry-After is waited for, up to a minute; one that asks for more is not asked again
     in this run.
@@ -26,15 +57,30 @@ class Backoff:
 
     tries: int = 0
     _last: float = _SHORTEST
-    _random: random.Random = field(default_factory=random.Random)
+    _first: float | None = None
+    _random: random.Random | None = None
+    """Made when it is needed: each takes 2,500 random bytes of the system, and most never do."""
 
-    def next(self, asked: float | None = None, *, most: int | None = None) -> float | None:
+    def next(
+        self,
+        asked: float | None = None,
+        *,
+        most: int | None = None,
+        now: float = 0.0,
+        length: int = 0,
+    ) -> float | None:
         """Give the seconds to wait before the next try, or None when there is none.
 
-        *asked* are the seconds that the source asks for, *most* the number of tries in all.
+        *asked* are the seconds that the source asks for, *most* the number of tries in all, *now*
+        is the time in seconds, and *length* the announced bytes of the object.
         """
         self.tries += 1
-        if self.tries >= (most or _TRIES) or (asked is not None and asked > _LONGEST_ASKED):
+        if self._first is None:
+            self._first = now
+        seconds = _SECONDS + length / _LEAST_BYTES_A_SECOND
+        if self.tries >= (most or _TRIES) or (asked is not None and asked > LONGEST_ASKED):
             return None
-        self._last = min(_LONGEST, self._random.uniform(_SHORTEST, self._last * 3))
-        return self._last if asked is None else asked + self._random.uniform(0, _SHORTEST)
+        dice = self._random = self._random or random.Random()  # noqa: S311 - spreads tries
+        self._last = jitter(self._last, dice)
+        pause = self._last if asked is None else asked + dice.uniform(0, _SHORTEST)
+        return pause if now + pause - self._first <= seconds else None

@@ -1,6 +1,6 @@
 """How many pictures a second an export resizes, beside the loops of Pillow and OpenCV, in one run.
 
-    python benchmarks/resize.py FOLDER [SIZE] [ROUNDS]
+    python bench/resize.py FOLDER [SIZE] [ROUNDS]
 
 FOLDER holds JPEGs at any depth, such as ``images/`` of a dataset. oidkit's way is what
 ``oid export --format csv --image-size SIZE --processes 1`` does for each picture: the same code,
