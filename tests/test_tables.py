@@ -24,7 +24,19 @@ from oidkit.errors import IntegrityError, MalformedError
 from oidkit.schema import BOXES, IMAGES, MASKS, Schema
 from oidkit.selection import Selection
 from oidkit.store import Checksums
-from oidkit.tables import Cache, Table, TableBuilder, build, image_ids, printed, sorting, stretches
+from oidkit.tables import (
+    Cache,
+    Table,
+    TableBuilder,
+    build,
+    image_ids,
+    printed,
+    sorting,
+    stretches,
+)
+from oidkit.tables import (
+    pieces as pieces_of_blocks,
+)
 from oidkit.tables import table as tables_table
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
 from oracle import SPLITS, Mirror, Row, Sheet, tree_of
@@ -57,7 +69,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sorting, "MOST_ROWS", 40)
     monkeypatch.setattr(sorting, "PART_ROWS", 40)
     monkeypatch.setattr(stretches, "STRETCH_BYTES", 2_000)
-    monkeypatch.setattr(build, "BUCKETS", 5)
+    monkeypatch.setattr(pieces_of_blocks, "BUCKETS", 5)
 
 
 def made(

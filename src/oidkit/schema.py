@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ATTRIBUTION",
     "BOXES",
+    "BY_NAME",
     "CAPTIONS",
     "HUMAN_LABELS",
     "IMAGES",
@@ -211,6 +212,10 @@ SCHEMAS: Mapping[Label, tuple[Schema, ...]] = {
     "narratives": (NARRATIVES,),
 }
 """The kinds of files that a label type has, in the order of `oidkit.catalog.tables`."""
+BY_NAME: Mapping[str, Schema] = {
+    schema.name: schema for schemas in SCHEMAS.values() for schema in schemas
+}
+"""The rules of annotation files by their names."""
 
 
 def files_of(

@@ -16,10 +16,11 @@ from oidkit.tables.sorting import note_classes, parts_of, sorted_spans
 from oidkit.tables.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from oidkit.schema import Schema
+    from oidkit.tables.pieces import Piece
 
 __all__ = ["Parts", "publish", "write_parts"]
 
@@ -37,7 +38,7 @@ class Parts:
 
 
 def write_parts(
-    buckets: Sequence[Sequence[Path]],
+    buckets: Iterable[Sequence[Piece]],
     target: Path,
     schema: Schema,
     *,

@@ -1,9 +1,8 @@
 """A CSV becomes a table as it arrives: fed in pieces of any size, in bounded memory.
 
 Lines are gathered into blocks. Each block is checked, sorted by the table's key and cut into
-buckets of neighbouring keys, every bucket a small file on disk. When the CSV has ended, each
-bucket is sorted as a whole and written as one part of the table. Memory holds a block or a bucket,
-never the file.
+buckets of neighbouring keys, on disk. When the CSV has ended, each bucket is sorted as a whole and
+written as one part of the table. Memory holds some blocks or a bucket, never the file.
 
 After each block the state of the work is written down, so that a run that was killed goes on at
 the last block: the bytes before it need not be fetched again.
@@ -13,8 +12,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import itertools
 import shutil
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,6 +27,8 @@ from oidkit.tables.arriving import ArrivingRows
 from oidkit.tables.assembling import publish, write_parts
 from oidkit.tables.blocks import Block, read_block, split_header
 from oidkit.tables.holding import Holding, Words, holding_of
+from oidkit.tables.pieces import bounds_of, bucket_of, put_down
+from oidkit.tables.readers import Readers, readers_for
 from oidkit.tables.several import under_classes
 from oidkit.tables.sorting import in_order_of
 from oidkit.tables.stretches import first_stretch, read_numbers
@@ -38,30 +39,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import polars as pl
-
     from oidkit.store import Checksums
 
 __all__ = ["TableBuilder"]
 
 BLOCK_BYTES = 16 << 20
-BUCKETS = 32
 REJECT_SHARE = 0.01
 _LONGEST_LINE = 16 << 20
-_HEX = "0123456789abcdef"
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A block that was read, what is known after it, and the words that came with it."""
+    """A block that was handed on, what is known after it, and how its rows and words are got."""
 
-    block: Block
+    read: Callable[[], tuple[Block, list[str]]]
     size: int
     lines: int
     crc: int
     columns: tuple[str, ...]
     holding: Holding | None
-    words: list[str]
 
 
 class TableBuilder:
@@ -70,8 +66,8 @@ class TableBuilder:
     Its unfinished work lies in *work*. The table's folder is named by the ETag of the CSV.
 
     The caller feeds bytes from `offset` on. `feed` hands whole blocks to a thread that reads them,
-    which hands their rows to another that sorts and puts them down, so that the transfer and both
-    overlap; each waits for the one before, so that memory stays bounded.
+    or has them read by processes where the CSV is large; another sorts the rows and puts them down,
+    so that the transfer and both overlap. Each waits for the others, so that memory stays bounded.
     """
 
     def __init__(self, folder: Path, work: Path, schema: Schema, *, name: str) -> None:
@@ -80,17 +76,20 @@ class TableBuilder:
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="oidkit-lines")
         self._putters = ThreadPoolExecutor(1, thread_name_prefix="oidkit-table")
         self._reading: Future[None] | None = None
-        self._putting: Future[None] | None = None
+        self._putting: deque[Future[None]] = deque()
+        self._processes: Readers | None = None
+        self._broken = False
         self._cancelled = False
         self._pieces: list[bytes] = []
         self._gathered = 0
         self.on_block: Callable[[ArrivingRows], None] | None = None
-        """Told of each block's rows, on the thread that reads, before they are put down."""
+        """Told of each block's rows, in order, on a thread of ours, before they are put down."""
         self._go_on(Unfinished.load(work))
 
     def _go_on(self, state: Unfinished) -> None:
         """Take up work where it was left, which may be at its beginning."""
-        self._state = state
+        self._end_processes()  # they count words of their own
+        self._state, self._broken = state, False
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._whole = state.offset == 0
         self._fed = state.offset
@@ -167,6 +166,7 @@ class TableBuilder:
                 f"more than 1 % (line {first})",
                 remedy="check the source; a healthy copy has almost none",
             )
+        self._end_processes()
         with disk_errors(self._work):
             table = self._assemble()
         self.close()
@@ -184,8 +184,9 @@ class TableBuilder:
         self._cancelled = True
 
     def close(self) -> None:
-        """Stop the thread; what was written down stays for the next run."""
+        """Stop all that is under way; what was written down stays for the next run."""
         self._drain(quietly=True)
+        self._end_processes()
         self._readers.shutdown(wait=True)
         self._putters.shutdown(wait=True)
 
@@ -226,25 +227,33 @@ class TableBuilder:
 
     def _drain(self, *, quietly: bool = False) -> None:
         """Wait until all that was handed on is put down, also where a part of it has failed."""
-        failed = None
-        for name in ("_reading", "_putting"):
-            future: Future[None] | None = getattr(self, name)
-            setattr(self, name, None)
-            failed = failed or (future.exception() if future is not None else None)
+        waiting = [self._reading] if self._reading is not None else []
+        failed = next((each for future in waiting if (each := future.exception())), None)
+        self._reading = None
+        while self._putting:
+            failed = self._putting.popleft().exception() or failed
         if failed is not None and not quietly:
             # What was read of blocks that were not put down is not known any more.
             self._go_on(Unfinished.load(self._work))
             with disk_errors(self._work):
                 raise failed
 
+    def _end_processes(self) -> None:
+        if self._processes is not None:
+            self._processes.close()
+            self._processes = None
+
     def _read(self, data: bytes) -> None:
         """Check one block and hand on its rows; runs on a thread of its own."""
         taken = self._taken(data)
-        self._wait(self._putting)
-        self._putting = self._putters.submit(self._put, taken)
+        processes = self._processes
+        most = 1 if processes is None else processes.number
+        while len(self._putting) >= most:
+            self._putting.popleft().result()
+        self._putting.append(self._putters.submit(self._put, taken))
 
     def _taken(self, data: bytes) -> _Taken:
-        size, skipped, known = len(data), 0, len(self._words.texts)
+        size, skipped = len(data), 0
         self._crc = google_crc32c.extend(self._crc, data)
         if self._hashes:
             self._md5.update(data)
@@ -255,18 +264,38 @@ class TableBuilder:
             columns = split_header(data[:end])
             self._columns = header_of(self._schema, columns, file=self._name)
             data, skipped = data[end:], 1
-        block = self._block(data, line=self._lines + skipped + 1)
-        if self.on_block is not None:
-            self.on_block(ArrivingRows(self._schema, block.rows, self._holding, self._words))
-        self._lines += skipped + block.lines
-        words = self._words.texts[known:]
-        return _Taken(block, size, self._lines, self._crc, self._columns, self._holding, words)
+        lines, read = self._reader(data, line=self._lines + skipped + 1)
+        self._lines += skipped + lines
+        return _Taken(read, size, self._lines, self._crc, self._columns, self._holding)
 
     @property
     def _hashes(self) -> bool:
         """Whether the MD5 is what the whole is checked by."""
         known = self._state.known
         return self._whole and known.md5 is not None and known.crc32c is None
+
+    def _reader(
+        self, data: bytes, *, line: int
+    ) -> tuple[int, Callable[[], tuple[Block, list[str]]]]:
+        """Read a block, or have it read: the number of its lines, and what gives rows and words."""
+        processes = self._processes
+        if processes is None and self._holding is not None and not self._broken:
+            size = self._state.known.size
+            left = size - self._fed if size is not None else None
+            processes = self._processes = readers_for(self._schema, self._holding, left=left)
+        known = len(self._words.texts)
+        if processes is None:
+            block = self._block(data, line=line)
+            words = self._words.texts[known:]
+            return block.lines, lambda: (block, words)
+        take = processes.ask(data, line=line)
+
+        def read() -> tuple[Block, list[str]]:
+            # Its words get their numbers now, after those of the block before.
+            known = len(self._words.texts)
+            return take(self._words), self._words.texts[known:]
+
+        return data.count(b"\n") + (not data.endswith(b"\n")), read
 
     def _block(self, data: bytes, *, line: int) -> Block:
         if self._holding is None and line <= 2:  # noqa: PLR2004 - the first row
@@ -279,13 +308,38 @@ class TableBuilder:
 
     def _put(self, taken: _Taken) -> None:
         """Sort and put down one block; runs on a thread of its own."""
-        state, block = self._state, taken.block
+        if self._broken:
+            return  # a block before it was not put down
+        try:
+            self._put_block(taken)
+        except BaseException:
+            self._broken = True
+            # Nobody takes what the processes still say; they would wait for it, and we for them.
+            self._end_processes()
+            raise
+
+    def _put_block(self, taken: _Taken) -> None:
+        state = self._state
+        block, words = taken.read()
+        if self.on_block is not None:
+            self.on_block(ArrivingRows(self._schema, block.rows, taken.holding, self._words))
         state.columns = taken.columns
         if taken.holding:
             state.held, state.beside = dict(taken.holding.columns), dict(taken.holding.beside)
-        if taken.words:
-            state.add_words(self._work, taken.words)
-        self._put_rows(block.rows)
+        if words:
+            state.add_words(self._work, words)
+        rows = block.rows
+        if len(self._schema.classes) > 1:
+            rows = under_classes(rows, self._schema.classes, first=state.rows)
+        rows = in_order_of(rows, self._schema.key)
+        key = rows[self._schema.key[0]]
+        if not state.bounds and rows.height:
+            state.bounds = bounds_of(key)
+        for path, cuts in put_down(
+            rows, key, state.bounds, work=self._work, block=state.blocks
+        ).items():
+            state.add(path)
+            state.cuts[path.name] = cuts
         if block.rejects:
             path = self._work / f"rejects-{state.blocks:06d}.csv"
             with path.open("w", encoding="utf-8", newline="") as file:
@@ -298,41 +352,6 @@ class TableBuilder:
         state.offset += taken.size
         state.blocks += 1
         state.save(self._work)
-
-    def _put_rows(self, rows: pl.DataFrame) -> None:
-        if len(self._schema.classes) > 1:
-            rows = under_classes(rows, self._schema.classes, first=self._state.rows)
-        rows = in_order_of(rows, self._schema.key)
-        key = rows[self._schema.key[0]]
-        if not self._state.bounds and rows.height:
-            self._state.bounds = self._choose_bounds(key)
-        bounds = self._state.bounds
-        cuts = (
-            [0, *(int(key.search_sorted(b, side="left")) for b in bounds), rows.height]
-            if bounds
-            else [0]
-        )
-        for bucket, (start, stop) in enumerate(itertools.pairwise(cuts)):
-            if stop > start:
-                piece = rows.slice(start, stop - start).rechunk()
-                path = self._work / f"{bucket:03d}-{self._state.blocks:06d}.arrow"
-                piece.write_ipc(
-                    path, compression="lz4" if self._holding is None else "uncompressed"
-                )
-                self._state.add(path)
-
-    def _choose_bounds(self, key: pl.Series) -> tuple[str | int, ...]:
-        """Choose the first keys of all buckets but the first.
-
-        Image ids are spread evenly over the hex digits. Classes are not: their share in the first
-        block stands for the whole file.
-        """
-        if self._schema.key[0] == "ImageID":
-            return tuple(a + b for a in _HEX for b in "08")[1:]
-        step = max(1, key.len() // BUCKETS)
-        # A file of one row has a bound too: where there is none, nothing is put down.
-        offset = min(step, key.len() - 1)
-        return tuple(sorted(set(key.gather_every(step, offset=offset).to_list())))
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -362,12 +381,9 @@ class TableBuilder:
         target = self._work / "table"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
-        buckets = range(len(self._state.bounds) + 1)
+        files = {self._work / name: cuts for name, cuts in self._state.cuts.items()}
         parts = write_parts(
-            [
-                [self._work / name for name in sorted(self._state.pieces) if name.startswith(front)]
-                for front in (f"{bucket:03d}-" for bucket in buckets)
-            ],
+            (list(bucket_of(files, each)) for each in range(len(self._state.bounds) + 1)),
             target,
             self._schema,
             words=self._words.texts,

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from oidkit.tables.pieces import column_of, read_rows, within
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+
+    from oidkit.tables.pieces import Piece
 
 __all__ = ["MOST_ROWS", "PART_ROWS", "in_order_of", "note_classes", "parts_of", "sorted_spans"]
 
@@ -41,52 +44,88 @@ def in_order_of(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.DataFrame:
     return rows[order]
 
 
-def sorted_spans(pieces: Sequence[Path], key: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+def sorted_spans(pieces: Sequence[Piece], key: tuple[str, ...]) -> Iterator[pl.DataFrame]:
     """Give the rows of a bucket in the order of the key, in frames that fit into memory."""
-    if not pieces:
+    if pieces:
+        yield from _spans_of_text(pieces, key) if pieces[0].is_text else _spans(pieces, key)
+
+
+def _spans(pieces: Sequence[Piece], key: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+    """Read rows of numbers: those of a class, or of a range of images, lie together in a piece."""
+    most = MOST_ROWS * _NUMBERS_FOR_A_TEXT
+    if sum(piece.rows for piece in pieces) <= most:
+        yield in_order_of(read_rows(pieces), key)
         return
-    lazy = pl.scan_ipc(list(pieces), glob=False)
-    types = lazy.collect_schema()
-    most = MOST_ROWS if types[key[0]] == pl.String else MOST_ROWS * _NUMBERS_FOR_A_TEXT
-    total = lazy.select(pl.len()).collect().item()
-    if total <= most:
-        yield in_order_of(lazy.collect(), key)
-        return
-    counts = lazy.group_by(key[0]).len().collect().sort(key[0])
-    group: list[str | int] = []
+    keys = [column_of(piece, key[0]) for piece in pieces]
+    found, counts = np.unique(np.concatenate(keys), return_counts=True)
+    group: list[int] = []
     rows = 0
-    for value, count in counts.iter_rows():
+
+    def cut(low: int, high: int) -> list[Piece]:
+        return [
+            within(piece, values, low, high) for piece, values in zip(pieces, keys, strict=True)
+        ]
+
+    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
         if group and rows + count > most:
-            yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
+            yield in_order_of(read_rows(cut(group[0], group[-1])), key)
             group, rows = [], 0
         if count <= most or len(key) == 1:
             group.append(value)
             rows += count
         else:
-            yield from _slices(lazy.filter(pl.col(key[0]) == value), key, count=count, most=most)
+            yield from _slices(cut(value, value), key, count=count, most=most)
     if group:
-        yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
+        yield in_order_of(read_rows(cut(group[0], group[-1])), key)
 
 
 def _slices(
-    lazy: pl.LazyFrame, key: tuple[str, ...], *, count: int, most: int
+    pieces: Sequence[Piece], key: tuple[str, ...], *, count: int, most: int
 ) -> Iterator[pl.DataFrame]:
     """Cut one large class by the first digits of its image ids, which are spread evenly."""
+    images = [column_of(piece, key[1]) for piece in pieces]
+    for first, last in _ranges_of_images(count, most):
+        low, high = int(first, 16), int(last, 16)
+        some = [within(each, ids, low, high) for each, ids in zip(pieces, images, strict=True)]
+        if any(piece.rows for piece in some):
+            yield in_order_of(read_rows(some), key)
+
+
+def _ranges_of_images(count: int, most: int) -> Iterator[tuple[str, str]]:
+    """Give the first and the last id of each range of images, so that few have too many rows."""
     digits = 1 if count <= 8 * most else 2
     wide = max(1, 16**digits * most // count)
-    image, numbers = pl.col(key[1]), lazy.collect_schema()[key[1]] != pl.String
     for low in range(0, 16**digits, wide):
         high = min(low + wide, 16**digits) - 1
-        first, last = (
+        yield (
             f"{low:0{digits}x}".ljust(_DIGITS, "0"),
             f"{high:0{digits}x}".ljust(_DIGITS, "f"),
         )
-        least, most_of_all = (
-            pl.lit(int(each, 16), pl.UInt64) if numbers else pl.lit(each) for each in (first, last)
-        )
-        rows = lazy.filter(image.is_between(least, most_of_all)).collect()
-        if rows.height:
-            yield in_order_of(rows, key)
+
+
+def _spans_of_text(pieces: Sequence[Piece], key: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+    lazy = pl.scan_ipc([piece.path for piece in pieces], glob=False)
+    if sum(piece.rows for piece in pieces) <= MOST_ROWS:
+        yield in_order_of(lazy.collect(), key)
+        return
+    counts = lazy.group_by(key[0]).len().collect().sort(key[0])
+    group: list[str] = []
+    rows = 0
+    for value, count in counts.iter_rows():
+        if group and rows + count > MOST_ROWS:
+            yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
+            group, rows = [], 0
+        if count <= MOST_ROWS or len(key) == 1:
+            group.append(value)
+            rows += count
+            continue
+        for first, last in _ranges_of_images(count, MOST_ROWS):
+            within_range = pl.col(key[1]).is_between(pl.lit(first), pl.lit(last))
+            some = lazy.filter((pl.col(key[0]) == value) & within_range).collect()
+            if some.height:
+                yield in_order_of(some, key)
+    if group:
+        yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
 
 
 def parts_of(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:

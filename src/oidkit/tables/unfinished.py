@@ -28,7 +28,8 @@ class Unfinished:
     """The blocks that were put down, and what has to be known to go on after them.
 
     `held` and `beside` say how the columns are held, None for a table of text; `bounds` are the
-    first keys of all buckets but the first.
+    first keys of all buckets but the first, and `cuts` where in a file of rows each bucket begins
+    and ends.
     """
 
     etag: str | None = None
@@ -46,6 +47,7 @@ class Unfinished:
     # The CRC-32C of each file that the work consists of: none is synced, and a loss of power may
     # leave the state that tells of them, and not them.
     pieces: dict[str, int] = field(default_factory=dict)
+    cuts: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, work: Path) -> Unfinished:
@@ -54,6 +56,7 @@ class Unfinished:
             found = json.loads((work / _NOTE).read_bytes())
             found["columns"], found["bounds"] = tuple(found["columns"]), tuple(found["bounds"])
             found["known"] = Checksums(**found["known"])
+            found["cuts"] = dict(found["cuts"])  # an earlier version had none
             state = cls(**found)
             if not is_strong(state.etag) or (state.known.md5 and state.known.crc32c is None):
                 # An MD5 cannot be carried over from one run to the next, as a CRC can.

@@ -1,0 +1,56 @@
+"""A process of its own that reads blocks of CSV as numbers: `python -P -m oidkit.tables.reader`.
+
+It is spoken to through its standard input and output. The first line that it gets says, as JSON,
+how the file is held. Then comes, for each block, a line of JSON with the number of its first line
+and its length, and the block itself; the answer is a line of JSON with the bad rows, the number of
+lines, the words that are new, and the length of the rows that follow, as an Arrow stream. It ends
+when its input does. Words are numbered as this process has met them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import sys
+from typing import IO
+
+from oidkit.schema import BY_NAME
+from oidkit.tables.holding import Holding, Words
+from oidkit.tables.stretches import read_numbers
+
+__all__ = ["main"]
+
+
+def main(source: IO[bytes], sink: IO[bytes]) -> None:
+    """Answer until there is nothing more to read."""
+    first = json.loads(source.readline())
+    schema, holding = BY_NAME[first["schema"]], Holding(first["held"], first["beside"])
+    words = Words()
+    while asked := source.readline():
+        block = json.loads(asked)
+        data = source.read(block["bytes"])
+        if len(data) < block["bytes"]:
+            return  # whoever asked is gone
+        known = len(words.texts)
+        found = read_numbers(schema, holding, words, data, line=block["line"])
+        rows = io.BytesIO()
+        found.rows.write_ipc_stream(rows, compression="uncompressed")
+        said = {
+            "lines": found.lines,
+            "rejects": [(each.line, each.reason, each.text) for each in found.rejects],
+            "words": words.texts[known:],
+            "bytes": rows.tell(),
+        }
+        sink.write(json.dumps(said).encode() + b"\n")
+        sink.write(rows.getbuffer())
+        sink.flush()
+
+
+if __name__ == "__main__":
+    # Ctrl-C is the affair of the process that asks; its end is ours, as the input ends then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        main(sys.stdin.buffer, sys.stdout.buffer)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,200 @@
+"""Processes that read blocks of a large CSV side by side; the rows come back in order.
+
+The reading of fields is thousands of short calls, which threads of one process wait for each other
+at. What a process says of a block is what `read_numbers` says here, but for the numbers of words:
+each process counts the words that it meets, and here they get the number that they have in the
+file. A process that has died, or could not be started, is done without: its blocks are read here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from oidkit.schema import BY_NAME
+from oidkit.tables.blocks import Block, Reject
+from oidkit.tables.stretches import read_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from oidkit.schema import Schema
+    from oidkit.tables.holding import Holding, Words
+
+__all__ = ["Readers", "readers_for"]
+
+WORTH: Final = 128 << 20
+"""Bytes of a CSV from which on it is worth to start processes, which takes them half a second."""
+_MOST: Final = 3
+"""More than these read faster than rows are sorted and put down."""
+_running = 0
+_counting: Final = threading.Lock()
+
+
+def readers_for(schema: Schema, holding: Holding, *, left: int | None) -> Readers | None:
+    """Start processes for the *left* bytes of a CSV, or give None where they are not worth it.
+
+    There is one for each core of this process, whatever the number of tables that are built.
+    """
+    if left is None or left < WORTH or BY_NAME.get(schema.name) is not schema:
+        return None
+    number = min(_MOST, _cores())
+    if number < 2 or not sys.executable:  # noqa: PLR2004 - this process does as much as one
+        return None
+    with _counting:
+        global _running  # noqa: PLW0603 - all tables of this process share its cores
+        number = min(number, max(0, _cores() - _running))
+        _running += number
+    return Readers(schema, holding, number) if number else None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Readers:
+    """Some processes that take blocks in turn."""
+
+    def __init__(self, schema: Schema, holding: Holding, number: int) -> None:
+        self._schema, self._holding = schema, holding
+        self._processes = [_Process(schema, holding) for _ in range(number)]
+        self._next = 0
+        self._numbers = [name for name, held in holding.columns.items() if held == "word"]
+
+    @property
+    def number(self) -> int:
+        """How many blocks are read at a time."""
+        return len(self._processes)
+
+    def ask(self, data: bytes, *, line: int) -> Callable[[Words], Block]:
+        """Hand on a block; what is given waits for its rows, and is called in the same order.
+
+        This may wait as well, until the block before the last ones has been taken.
+        """
+        process = self._processes[self._next % len(self._processes)]
+        self._next += 1
+        asked = process.ask(data, line=line)
+
+        def take(words: Words) -> Block:
+            block = process.answer(words, self._numbers) if asked else None
+            if block is None:
+                return read_numbers(self._schema, self._holding, words, data, line=line)
+            return block
+
+        return take
+
+    def close(self) -> None:
+        """End them all; what they have not answered is lost."""
+        global _running  # noqa: PLW0603
+        for process in self._processes:
+            process.end()
+        with _counting:
+            _running -= len(self._processes)
+        self._processes = []
+
+
+@dataclass(slots=True)
+class _Process:
+    """One process, and what number each of its words has in the file."""
+
+    schema: Schema
+    holding: Holding
+    _codes: list[int] = field(default_factory=list)
+    _process: subprocess.Popen[bytes] | None = None
+    _lost: bool = False
+
+    def __post_init__(self) -> None:
+        # -P: no file of the folder that the user is in takes the place of a module.
+        command = [sys.executable, "-P", "-m", "oidkit.tables.reader"]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, on a module of ours
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"POLARS_MAX_THREADS": "1"},
+            )
+        except OSError:
+            self._lost = True
+            return
+        holding = self.holding
+        first = {
+            "schema": self.schema.name,
+            "held": dict(holding.columns),
+            "beside": dict(holding.beside),
+        }
+        self._say(first, b"")
+
+    def ask(self, data: bytes, *, line: int) -> bool:
+        """Hand it a block; False where it is gone."""
+        return self._say({"line": line, "bytes": len(data)}, data)
+
+    def answer(self, words: Words, columns: list[str]) -> Block | None:
+        """Wait for its answer, or give None where it is gone."""
+        if self._lost or self._process is None:
+            return None
+        try:
+            said = json.loads(_of(self._process.stdout).readline())
+            raw = _of(self._process.stdout).read(said["bytes"])
+        except (OSError, ValueError):
+            raw, said = b"", {"bytes": 1}
+        if len(raw) < said["bytes"]:
+            self._lost = True
+            return None
+        rows = pl.read_ipc_stream(raw)
+        self._codes += [words.code(text) for text in said["words"]]
+        codes = np.array(self._codes, dtype=np.uint32)
+        rows = rows.with_columns(_renumbered(rows[name], codes) for name in columns)
+        rejects = tuple(Reject(*each) for each in said["rejects"])
+        return Block(rows, rejects, said["lines"])
+
+    def end(self) -> None:
+        """Let it end."""
+        self._lost = True
+        if self._process is None:
+            return
+        # What is still to be written to it cannot be.
+        with contextlib.suppress(OSError), self._process as process:
+            process.kill()
+
+    def _say(self, head: Mapping[str, object], data: bytes) -> bool:
+        if self._lost or self._process is None:
+            return False
+        sink = _of(self._process.stdin)
+        try:
+            sink.write(json.dumps(head).encode() + b"\n")
+            sink.write(data)
+            sink.flush()
+        except (OSError, ValueError):
+            self._lost = True
+            return False
+        return True
+
+
+def _of(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("a process without a pipe")
+    return pipe
+
+
+def _renumbered(numbers: pl.Series, codes: NDArray[np.uint32]) -> pl.Series:
+    if numbers.null_count():
+        return pl.Series(
+            numbers.name,
+            [None if each is None else int(codes[each]) for each in numbers],
+            dtype=pl.UInt32,
+        )
+    return pl.Series(numbers.name, codes[numbers.to_numpy()])
