@@ -47,9 +47,11 @@ def knock(process: subprocess.Popen[bytes], how: str, measure: Measure) -> Done 
     if done.code == 0:
         return None
     measure("signals: seconds until the end", late)
+    # where more wants to run than there are cores, everything takes that much longer
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     # How it was stopped must not matter; the second Ctrl-C may come as the interpreter leaves.
     assert done.code == STOPPED or (how == "twice" and done.code == -signal.SIGINT), done
-    assert late < SOON
+    assert late < SOON * crowd
     assert "Traceback" not in done.err
     return done
 

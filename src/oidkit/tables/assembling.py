@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts", "publish", "write_parts"]
 
-_WRITERS = 2
+_WRITERS = 3
 _MOST_TRIES = 20
 
 

@@ -31,7 +31,7 @@ from oidkit.tables.pieces import bounds_of, bucket_of, put_down
 from oidkit.tables.readers import Readers, readers_for
 from oidkit.tables.several import under_classes
 from oidkit.tables.sorting import in_order_of
-from oidkit.tables.stretches import first_stretch, read_numbers
+from oidkit.tables.stretches import first_stretch, lines_of, read_numbers
 from oidkit.tables.table import Table, disk_errors, write_note
 from oidkit.tables.unfinished import Unfinished
 
@@ -295,7 +295,7 @@ class TableBuilder:
             known = len(self._words.texts)
             return take(self._words), self._words.texts[known:]
 
-        return data.count(b"\n") + (not data.endswith(b"\n")), read
+        return lines_of(data), read
 
     def _block(self, data: bytes, *, line: int) -> Block:
         if self._holding is None and line <= 2:  # noqa: PLR2004 - the first row

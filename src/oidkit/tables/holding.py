@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from oidkit.schema import Kind, Schema
 
-    _Keys = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32]]
+    _Pairs = list[tuple[np.uint64, np.uint64, int]]
 
 __all__ = ["ODD", "Holding", "Words", "decimals_of", "holding_of"]
 
@@ -44,10 +44,10 @@ _RULED: Final[Mapping[Kind, Held]] = {"image id": "image", "mid": "word", "flag"
 _FEW_WORDS, _MOST_WORDS = 256, 4_096
 _EACH_WORD = 8
 _SURE = 0.99
-_MORE = 1.2
 _LONGEST = 16
 """Bytes of a word that is found by its bytes; a longer one makes its stretch be read as text."""
 _SMALL = 8
+_ROOM = 16
 
 
 def decimals_of(held: Held) -> Decimals | None:
@@ -186,9 +186,10 @@ class Words:
     texts: list[str] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
     _mids: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    _keys: _Keys | None = None
-    _sorted: int = 0
-    _small: dict[int, list[tuple[np.uint64, int]]] = field(default_factory=dict)
+    _slots: _Slots | None = None
+    _counted: int = 0
+    _missed: int = 0
+    _small: dict[int, _Pairs | None] = field(default_factory=dict)
 
     def code(self, text: str) -> int:
         """Give the number of a word, a new one where it has none."""
@@ -218,65 +219,128 @@ class Words:
         self, column: int, first: NDArray[np.uint64], second: NDArray[np.uint64] | None
     ) -> NDArray[np.uint32] | None:
         """Give the numbers of the words of a column by their bytes; None if one is no text."""
-        if second is None:
-            found = self._among_few(column, first)
-            if found is not None:
-                return found
+        found = self._among_few(column, first, second)
+        if found is not None:
+            return found
         other = np.zeros(1, dtype=np.uint64) if second is None else second
         codes, known = self._search(first, other)
         if not known.all():
             rest = np.stack(np.broadcast_arrays(first, other))[:, ~known]
             pairs, which = np.unique(rest, axis=1, return_inverse=True)
+            self._missed += len(pairs.T)
             raw = (pair.tobytes().rstrip(b"\0") for pair in np.ascontiguousarray(pairs.T))
             try:
                 numbers = [self.code(each.decode()) for each in raw]
             except UnicodeDecodeError:
                 return None
             codes[~known] = np.array(numbers, dtype=np.uint32)[which.ravel()]
-        if second is None:
-            self._remember(column, first, codes)
+        self._remember(column, first, other, codes)
         return codes
 
-    def _among_few(self, column: int, first: NDArray[np.uint64]) -> NDArray[np.uint32] | None:
-        """Look among the few words that a column has had, as of a flag."""
+    def _among_few(
+        self, column: int, first: NDArray[np.uint64], second: NDArray[np.uint64] | None
+    ) -> NDArray[np.uint32] | None:
+        """Look among the few words that a column has had, as of a source."""
+        few = self._small.get(column)
+        if not few:
+            return None
         codes = np.zeros(len(first), dtype=np.uint32)
         known = np.zeros(len(first), dtype=np.bool_)
-        for key, code in self._small.get(column, ()):
-            here = first == key
+        for one, other, code in few:
+            here = first == one
+            if second is not None:
+                here &= second == other
+            elif other:
+                continue
             codes += here * np.uint32(code)
             known |= here
         return codes if known.all() else None
 
-    def _remember(self, column: int, first: NDArray[np.uint64], codes: NDArray[np.uint32]) -> None:
-        keys, at = np.unique(first, return_index=True)
-        few = {
-            **dict(self._small.get(column, ())),
-            **dict(zip(keys, codes[at].tolist(), strict=True)),
-        }
-        self._small[column] = list(few.items()) if len(few) <= _SMALL else []
+    def _remember(
+        self,
+        column: int,
+        first: NDArray[np.uint64],
+        second: NDArray[np.uint64],
+        codes: NDArray[np.uint32],
+    ) -> None:
+        before = self._small.get(column, [])
+        if before is None:
+            return  # it has had many
+        found, at = np.unique(codes, return_index=True)
+        few = {code: (one, other) for one, other, code in before}
+        second = np.broadcast_to(second, first.shape)
+        few |= zip(found.tolist(), zip(first[at], second[at], strict=True), strict=True)
+        pairs = [(one, other, code) for code, (one, other) in few.items()]
+        self._small[column] = pairs if len(pairs) <= _SMALL else None
 
     def _search(
         self, first: NDArray[np.uint64], second: NDArray[np.uint64]
     ) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
-        if self._keys is None or len(self.texts) > _MORE * self._sorted:
+        """Give the numbers of words, and which of them are known."""
+        if self._slots is None or self._missed > self._counted:
             # Not for each new word: those since the last time are told by their texts.
-            self._keys, self._sorted = self._sorted_keys(), len(self.texts)
-        keys, one, other, numbers = self._keys
-        if not len(keys):
-            none = np.zeros(len(first), dtype=np.uint32)
-            return none, none.astype(np.bool_)
-        at = np.minimum(np.searchsorted(keys, _key(first, second)), len(keys) - 1)
-        return numbers[at], (one[at] == first) & (other[at] == second)
-
-    def _sorted_keys(self) -> _Keys:
-        raw = [text.encode() for text in self.texts]
-        numbers = np.array([n for n, text in enumerate(raw) if len(text) <= _LONGEST], np.uint32)
-        joined = b"".join(raw[n].ljust(_LONGEST, b"\0") for n in numbers)
-        one, other = np.frombuffer(joined, dtype="<u8").reshape(-1, 2).T
-        key = _key(one, other)
-        order = np.argsort(key)
-        return key[order], one[order], other[order], numbers[order]
+            self._slots = _Slots.of_texts(self.texts)
+            self._counted, self._missed = len(self.texts), 0
+        return self._slots.find(first, second)
 
 
-def _key(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return first ^ (second * np.uint64(0x9E3779B97F4A7C15))
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """Words in a table by a hash of their bytes; those whose slot is another's are in *others*."""
+
+    level: int
+    one: NDArray[np.uint64]
+    two: NDArray[np.uint64]
+    codes: NDArray[np.uint32]
+    others: _Slots | None
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> _Slots:
+        """Make a table of those words that are short enough."""
+        raw = [text.encode() for text in texts]
+        codes = np.array([n for n, text in enumerate(raw) if len(text) <= _LONGEST], np.uint32)
+        joined = b"".join(raw[n].ljust(_LONGEST, b"\0") for n in codes)
+        one, two = np.frombuffer(joined, dtype="<u8").reshape(-1, 2).T
+        return cls.of(one, two, codes)
+
+    @classmethod
+    def of(
+        cls,
+        one: NDArray[np.uint64],
+        two: NDArray[np.uint64],
+        codes: NDArray[np.uint32],
+        level: int = 0,
+    ) -> _Slots:
+        """Make a table of sixteen times the room that so many words take."""
+        room = 1 << max(8, (_ROOM * len(codes)).bit_length())
+        # The bytes of an empty slot are those of no text, which has none after its end.
+        ones, twos = np.zeros(room, dtype=np.uint64), np.ones(room, dtype=np.uint64)
+        numbers = np.zeros(room, dtype=np.uint32)
+        slots = _slot(one, two, room, level)
+        ones[slots], twos[slots], numbers[slots] = one, two, codes
+        lost = numbers[slots] != codes
+        others = cls.of(one[lost], two[lost], codes[lost], level + 1) if lost.any() else None
+        return cls(level, ones, twos, numbers, others)
+
+    def find(
+        self, first: NDArray[np.uint64], second: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+        """Look words up by their bytes."""
+        slots = _slot(first, second, len(self.codes), self.level)
+        codes, known = self.codes[slots], (self.one[slots] == first) & (self.two[slots] == second)
+        if self.others is not None and not known.all():
+            rest = np.flatnonzero(~known)
+            second = np.broadcast_to(second, first.shape)
+            codes[rest], known[rest] = self.others.find(first[rest], second[rest])
+        return codes, known
+
+
+def _slot(
+    one: NDArray[np.uint64], two: NDArray[np.uint64], room: int, level: int
+) -> NDArray[np.intp]:
+    mixed = (one + np.uint64(level)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= two * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed >>= np.uint64(64 - room.bit_length() + 1)
+    return mixed.astype(np.intp)

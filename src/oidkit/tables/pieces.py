@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Piece", "bounds_of", "bucket_of", "column_of", "put_down", "read_rows", "within"]
+__all__ = [
+    "Piece",
+    "bounds_of",
+    "bucket_of",
+    "column_of",
+    "put_down",
+    "read_numbers_of",
+    "read_rows",
+    "within",
+    "write_numbers",
+]
 
 BUCKETS = 32
 _HEX: Final = "0123456789abcdef"
@@ -81,7 +91,8 @@ def put_down(
     cuts = [0, *begins, rows.height]
     if key.dtype != pl.String:
         path = work / f"rows-{block:06d}{_NUMBERS}"
-        _write_numbers(path, rows)
+        with path.open("wb") as file:
+            write_numbers(file, rows)
         return {path: cuts}
     files = {}
     for bucket, (start, stop) in enumerate(itertools.pairwise(cuts)):
@@ -105,7 +116,7 @@ def bucket_of(files: Mapping[Path, Sequence[int]], bucket: int) -> Iterator[Piec
 # -- files of numbers ----------------------------------------------------------------------------
 
 
-def _write_numbers(path: Path, rows: pl.DataFrame) -> None:
+def write_numbers(file: IO[bytes], rows: pl.DataFrame) -> None:
     """Write a head, and then each column; the few rows that have nulls stand in the head."""
     odd: list[tuple[int, str, list[str]]] = []
     if ODD in rows.columns:
@@ -119,10 +130,36 @@ def _write_numbers(path: Path, rows: pl.DataFrame) -> None:
     kinds = [array.dtype.str for array in arrays]
     head = {"rows": rows.height, "columns": columns, "kinds": kinds, "odd": odd}
     raw = json.dumps(head).encode()
-    with path.open("wb") as file:
-        file.write(len(raw).to_bytes(_HEAD, "little") + raw)
-        for array in arrays:
-            file.write(np.ascontiguousarray(array).data)
+    file.write(len(raw).to_bytes(_HEAD, "little") + raw)
+    for array in arrays:
+        file.write(np.ascontiguousarray(array).data)
+
+
+def read_numbers_of(file: IO[bytes]) -> pl.DataFrame:
+    """Read from where it stands what `write_numbers` has written.
+
+    Raises:
+        EOFError: it ends before.
+
+    """
+    numbers = _Numbers.of(file)
+    columns = {name: np.empty(numbers.rows, kind) for name, kind in numbers.kinds.items()}
+    for array in columns.values():
+        _fill(file, array)
+    return _with_odd(_frame(columns), numbers.odd)
+
+
+def _fill(file: IO[bytes], array: NDArray[Any]) -> None:
+    left = array.data.cast("B")
+    while len(left):
+        read = file.readinto(left)  # type: ignore[attr-defined]
+        if not read:
+            raise EOFError("the rows are cut")
+        left = left[read:]
+
+
+def _frame(columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+    return pl.DataFrame({name: pl.Series(name, array) for name, array in columns.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +174,10 @@ class _Numbers:
     @classmethod
     def of(cls, file: IO[bytes]) -> _Numbers:
         size = int.from_bytes(file.read(_HEAD), "little")
-        head = json.loads(file.read(size))
+        raw = file.read(size)
+        if not size or len(raw) < size:
+            raise EOFError("the head is cut")
+        head = json.loads(raw)
         kinds = {
             name: np.dtype(kind) for name, kind in zip(head["columns"], head["kinds"], strict=True)
         }
@@ -151,9 +191,7 @@ class _Numbers:
     ) -> None:
         for name, array in columns.items():
             file.seek(self.places[name] + piece.start * array.itemsize)
-            target = array[at : at + piece.rows].data.cast("B")
-            if file.readinto(target) < len(target):  # type: ignore[attr-defined]
-                raise OSError(f"{piece.path} is cut")
+            _fill(file, array[at : at + piece.rows])
 
 
 def column_of(piece: Piece, name: str) -> NDArray[Any]:
@@ -192,8 +230,7 @@ def read_rows(pieces: Iterable[Piece]) -> pl.DataFrame:
             if piece.start <= row < piece.stop
         ]
         at += piece.rows
-    rows = pl.DataFrame({name: pl.Series(name, array) for name, array in columns.items()})
-    return _with_odd(rows, odd)
+    return _with_odd(_frame(columns), odd)
 
 
 def _with_odd(rows: pl.DataFrame, odd: Sequence[tuple[int, str, list[str]]]) -> pl.DataFrame:

@@ -3,13 +3,12 @@
 It is spoken to through its standard input and output. The first line that it gets says, as JSON,
 how the file is held. Then comes, for each block, a line of JSON with the number of its first line
 and its length, and the block itself; the answer is a line of JSON with the bad rows, the number of
-lines, the words that are new, and the length of the rows that follow, as an Arrow stream. It ends
+lines and the words that are new, and then the rows, as `oidkit.tables.pieces` writes them. It ends
 when its input does. Words are numbered as this process has met them.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import IO
 
 from oidkit.schema import BY_NAME
 from oidkit.tables.holding import Holding, Words
+from oidkit.tables.pieces import write_numbers
 from oidkit.tables.stretches import read_numbers
 
 __all__ = ["main"]
@@ -34,16 +34,13 @@ def main(source: IO[bytes], sink: IO[bytes]) -> None:
             return  # whoever asked is gone
         known = len(words.texts)
         found = read_numbers(schema, holding, words, data, line=block["line"])
-        rows = io.BytesIO()
-        found.rows.write_ipc_stream(rows, compression="uncompressed")
         said = {
             "lines": found.lines,
             "rejects": [(each.line, each.reason, each.text) for each in found.rejects],
             "words": words.texts[known:],
-            "bytes": rows.tell(),
         }
         sink.write(json.dumps(said).encode() + b"\n")
-        sink.write(rows.getbuffer())
+        write_numbers(sink, found.rows)
         sink.flush()
 
 

@@ -22,6 +22,7 @@ import polars as pl
 
 from oidkit.schema import BY_NAME
 from oidkit.tables.blocks import Block, Reject
+from oidkit.tables.pieces import read_numbers_of
 from oidkit.tables.stretches import read_numbers
 
 if TYPE_CHECKING:
@@ -148,13 +149,10 @@ class _Process:
             return None
         try:
             said = json.loads(_of(self._process.stdout).readline())
-            raw = _of(self._process.stdout).read(said["bytes"])
-        except (OSError, ValueError):
-            raw, said = b"", {"bytes": 1}
-        if len(raw) < said["bytes"]:
+            rows = read_numbers_of(_of(self._process.stdout))
+        except (OSError, ValueError, EOFError):
             self._lost = True
             return None
-        rows = pl.read_ipc_stream(raw)
         self._codes += [words.code(text) for text in said["words"]]
         codes = np.array(self._codes, dtype=np.uint32)
         rows = rows.with_columns(_renumbered(rows[name], codes) for name in columns)

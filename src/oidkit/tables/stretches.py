@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     Columns = dict[str, NDArray[Any]]
     Read = tuple[Fields, Columns] | None
 
-__all__ = ["STRETCH_BYTES", "first_stretch", "read_numbers"]
+__all__ = ["STRETCH_BYTES", "first_stretch", "lines_of", "read_numbers"]
 
 STRETCH_BYTES: Final = 1 << 18
+_LINE_END: Final = ord("\n")
 
 
 def read_numbers(
@@ -61,6 +62,17 @@ def read_numbers(
 def first_stretch(data: bytes) -> bytes:
     """Give the lines by which it is told how a file is held."""
     return next(_stretches(data), b"")
+
+
+def lines_of(data: bytes) -> int:
+    """Count lines; the last one may lack its end."""
+    text = np.frombuffer(data, dtype=np.uint8)
+    # In pieces that the cache holds: `bytes.count` takes three times as long.
+    ends = sum(
+        int(np.count_nonzero(text[at : at + STRETCH_BYTES] == _LINE_END))
+        for at in range(0, len(text), STRETCH_BYTES)
+    )
+    return ends + (bool(data) and not data.endswith(b"\n"))
 
 
 def _stretches(data: bytes) -> Iterator[bytes]:
