@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from oidkit.schema import BOXES, HUMAN_LABELS, RELATIONSHIPS, Keep, Schema, check_row
 from oidkit.tables import Table, stretches
+from oidkit.tables import holding as holdings
 from oidkit.tables.blocks import read_block
 from oidkit.tables.fields import NARROW, WIDE, Fields, cut
 from oidkit.tables.holding import ODD, Words, holding_of
@@ -23,6 +25,8 @@ from test_tables import made
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 HEADER = (
     "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,"
@@ -178,9 +182,18 @@ def test_words_of_one_key_are_told_apart() -> None:
     assert fields_of("a" * 17).words(0) is None
 
 
-def test_a_key_that_two_words_share_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Words that cannot be told by their key are told by their text."""
-    monkeypatch.setattr("oidkit.tables.holding._key", lambda first, _: first)
+@pytest.mark.parametrize("levels", [1, 3, 100])
+def test_a_slot_that_words_share_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, levels: int
+) -> None:
+    """Words that have the slot of another are found in a further table, or told by their text."""
+    real = holdings._slot
+
+    def slot(one: NDArray[Any], two: NDArray[Any], room: int, level: int) -> NDArray[np.intp]:
+        found = real(one, two, room, level)
+        return found if level >= levels else np.zeros_like(found)
+
+    monkeypatch.setattr(holdings, "_slot", slot)
     lines = [PLAIN.replace("xclick", name) for name in ("abcdefgh1", "abcdefgh2", "xclick")] * 3
     data = "".join(f"{line}\n" for line in lines).encode()
     assert texts_of(BOXES, COLUMNS, data) == [line.split(",") for line in lines]

@@ -48,6 +48,8 @@ _LONGEST = 16
 """Bytes of a word that is found by its bytes; a longer one makes its stretch be read as text."""
 _SMALL = 8
 _ROOM = 16
+_LEVELS = 8
+"""Tables in which a word is looked for; one that is in none is told by its text."""
 
 
 def decimals_of(held: Held) -> Decimals | None:
@@ -319,7 +321,9 @@ class _Slots:
         slots = _slot(one, two, room, level)
         ones[slots], twos[slots], numbers[slots] = one, two, codes
         lost = numbers[slots] != codes
-        others = cls.of(one[lost], two[lost], codes[lost], level + 1) if lost.any() else None
+        others = None
+        if lost.any() and level < _LEVELS:
+            others = cls.of(one[lost], two[lost], codes[lost], level + 1)
         return cls(level, ones, twos, numbers, others)
 
     def find(
