@@ -57,7 +57,7 @@ help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
-	@echo 'make faults   every fault, for us and beside other programs (an hour); the tables of it'
+	@echo 'make faults   every fault, for us and beside other programs (two hours); the tables of it'
 	@echo 'make bench    every measure at full size, beside other programs, and the page of it'
 	@echo 'make bench-quick   the same, small: counts are asserted, times are printed'
 	@echo 'make check    style, types and layers alone'
