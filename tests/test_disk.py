@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oidkit.disk import write_atomically
+from oidkit.disk import link, write_atomically
+from oidkit.errors import DiskError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,29 @@ def test_a_write_that_fails_leaves_nothing_and_names_the_file(
     assert raised.value.filename == str(place)
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
     assert place.read_bytes() == b"old"
+
+
+def test_a_copy_that_fails_names_the_place_and_not_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where links do not work and the disk is full, the user has to look at the copy's disk."""
+    source, place = tmp_path / "source.jpg", tmp_path / "place.jpg"
+    source.write_bytes(b"picture")
+
+    def no_link(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    def full(present: Path, fresh: Path) -> None:
+        raise OSError(28, "No space left on device", str(present), None, str(fresh))
+
+    monkeypatch.setattr(os, "link", no_link)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space") as raised:
+        link(source, place)
+    assert str(DiskError.from_os(raised.value, path="?")).startswith(f"cannot write {place}: no")
+    with pytest.raises(OSError, match="No space") as raised:
+        shutil.copyfile(source, place)
+    assert str(DiskError.from_os(raised.value, path="?")).startswith(f"cannot write {place}: no")
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")

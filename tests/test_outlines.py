@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as coco
 
+from oidkit.formats.lines import simplified
 from oidkit.formats.masks import pixels
 from oidkit.formats.outlines import joined, polygons
 from real_masks import real_masks, whole
@@ -67,6 +68,44 @@ def test_an_exact_outline_gives_any_mask_back(mask: Mask) -> None:
     outlines = polygons(mask, tolerance=0)
     assert all(len(each) >= 6 and len(each) % 2 == 0 for each in outlines)
     assert np.array_equal(_filled(outlines, mask), mask)
+
+
+def _plainly(points: list[tuple[float, float]], tolerance: float) -> list[tuple[float, float]]:
+    """Simplify an open line by the rule of Douglas and Peucker, as it is told in words."""
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    dx, dy, length = x1 - x0, y1 - y0, float(np.hypot(x1 - x0, y1 - y0))
+    off = [
+        abs((x - x0) * dy - (y - y0) * dx) / length if length else float(np.hypot(x - x0, y - y0))
+        for x, y in points[1:-1]
+    ]
+    if not off or max(off) <= tolerance:
+        return [points[0], points[-1]]
+    far = 1 + off.index(max(off))
+    return _plainly(points[: far + 1], tolerance)[:-1] + _plainly(points[far:], tolerance)
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=3, max_size=25),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from([0.0, 0.5, 2.0]),
+)
+def test_lines_are_simplified_as_the_rule_says(
+    lines: list[list[tuple[int, int]]], tolerance: float
+) -> None:
+    """All lines at once come to what each comes to by itself, from its first point on."""
+    points = np.array([point for line in lines for point in line], np.float64)
+    begins = np.cumsum([0, *(len(line) for line in lines)])
+    found = simplified(points, begins, [], tolerance, least=0)
+    for line, left in zip(lines, found, strict=True):
+        here = [(float(x), float(y)) for x, y in line]
+        apart = [(x - here[0][0]) ** 2 + (y - here[0][1]) ** 2 for x, y in here]
+        far = apart.index(max(apart))
+        there = _plainly(here[: far + 1], tolerance) if far else [here[0]]
+        back = _plainly([*here[far:], here[0]], tolerance)
+        assert [tuple(point) for point in left.tolist()] == [*there[:-1], *back[:-1]]
 
 
 @pytest.mark.parametrize("name", MADE)

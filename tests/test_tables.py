@@ -232,6 +232,14 @@ def test_any_text_of_an_image_list_survives(
     assert list(csv.reader(io.StringIO(printed(found).decode("utf-8"), newline=""))) == sheet
 
 
+@pytest.mark.parametrize("source", ["x\rclick", "xclick\r", "\rxclick"])
+def test_a_carriage_return_within_a_field_stays(tmp_path: Path, source: str) -> None:
+    """The table engine's reader drops one before a comma."""
+    rows = [GOOD.format(1), GOOD.format(2).replace("xclick", source), GOOD.format(3)]
+    table = made(tmp_path, BOXES, "\n".join([HEADER, *rows, ""]).encode())
+    assert table.rows_of(["/m/0gxl3"])["Source"].to_list() == ["xclick", source, "xclick"]
+
+
 # -- going on after a run that died -------------------------------------------------------------
 
 

@@ -100,8 +100,8 @@ def _claimed(path: Path) -> Iterator[Path]:
     try:
         yield fresh
     except OSError as error:
-        # A failed write names no file, and a failed open the temporary one.
-        if error.filename in {None, str(fresh)}:
+        # A failed write names no file, a failed open the temporary one, and a copy both.
+        if error.filename is None or str(fresh) in {error.filename, error.filename2}:
             error.filename, error.filename2 = str(path), None
         raise
     finally:

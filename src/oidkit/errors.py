@@ -157,7 +157,10 @@ class DiskError(OidError, OSError):
 
     @classmethod
     def from_os(cls, error: OSError, *, path: Path | str) -> DiskError:
-        """Say what an `OSError` means for the user, naming *path* where the error has none."""
+        """Say what an `OSError` means for the user, naming *path* where the error has none.
+
+        Of a copy, a link or a new name it is the place that could not be written, not the source.
+        """
         remedies = {
             errno.ENOSPC: "free some space and run the same command again",
             errno.EDQUOT: "free some of your quota and run the same command again",
@@ -167,7 +170,8 @@ class DiskError(OidError, OSError):
             errno.EMFILE: _MORE_FILES,
             errno.ENFILE: _MORE_FILES,
         }
-        where = error.filename if isinstance(error.filename, str) else path
+        named = (each for each in (error.filename2, error.filename) if isinstance(each, str))
+        where = next(named, path)
         number = error.errno
         if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
             # The table engine's errors carry the number in their text only.

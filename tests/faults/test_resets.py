@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,10 @@ def test_some_images_that_are_always_reset_are_not_an_outage(folder: Folder) -> 
 @pytest.mark.row(11)
 @pytest.mark.seeds(3, 30)
 def test_connections_that_are_reset_again_and_again(folder: Folder, seed: int) -> None:
-    """A third of all connections is reset after a random number of bytes; the run completes."""
+    """A third of all connections is reset after a random number of bytes; the run completes.
+
+    Where chance spoils every try of an image, that one is told, and the next run completes.
+    """
     rng = random.Random(f"resets {seed}")
     with Proxy(folder.undisturbed.server.url) as proxy:
         ends = [rng.choice([0, rng.randrange(1, 60_000)]) for _ in range(10_000)]
@@ -74,4 +78,10 @@ def test_connections_that_are_reset_again_and_again(folder: Folder, seed: int) -
 
         proxy.choose = toxics
         behind = replace(folder, source=proxy.url)
-        behind.check_complete(behind.run())
+        done = behind.run()
+        if done.code:
+            told = re.findall(r"^failed: (\S+): .*Connection reset", done.err, re.MULTILINE)
+            assert 0 < len({path.rpartition("/")[2] for path in told}) <= 2, done.err
+            behind.check(done, code=4, lacking=dict.fromkeys(told, "failed"))
+            done = behind.run()
+        behind.check_complete(done)

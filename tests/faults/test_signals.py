@@ -44,8 +44,8 @@ def knock(process: subprocess.Popen[bytes], how: str, measure: Measure) -> Done 
         time.sleep(0.02)
     done = finished(process)
     late = time.monotonic() - begun
-    if done.code == 0:
-        return None
+    if done.code == 0 or (done.code == -signal.SIGTERM and done.out):
+        return None  # it had said what came of it, and was about to leave
     measure("signals: seconds until the end", late)
     # where more wants to run than there are cores, everything takes that much longer
     crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -103,7 +103,7 @@ def test_a_table_build_is_stopped(
 
 @pytest.mark.row(5)
 @pytest.mark.seeds(1, 6)
-@pytest.mark.parametrize("how", ["once", pytest.param("twice", marks=pytest.mark.whole), "polite"])
+@pytest.mark.parametrize("how", ["once", "twice", "polite"])
 def test_an_export_is_stopped(
     folder: Folder, tmp_path: Path, how: str, seed: int, record_property: Measure
 ) -> None:

@@ -38,11 +38,15 @@ QUICK = {
     ("export", "link"),
     ("export", "rename"),
 }
-CASES = [
-    pytest.param(kind, call, marks=[] if (kind, call) in QUICK else pytest.mark.whole)
-    for kind in ("download", "index", "export")
-    for call in CALLS
-]
+# More than a command makes of them, so that each write, rename and sync is tried: the whole of a
+# command is written down by these. Of the others, so many are tried, evenly spread.
+TRIES = {
+    ("download", "write"): 1_050,
+    ("index", "write"): 460,
+    ("export", "write"): 110,
+    ("download", "rename"): 52,
+}
+FEW = 24
 SPREAD = 0.6180339887
 
 strace = shutil.which("strace")
@@ -103,9 +107,21 @@ def calls(undisturbed: Undisturbed, tmp_path_factory: pytest.TempPathFactory) ->
     return found
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try one call of a few kinds, and of the whole each as often as `TRIES` says."""
+    if "call" in metafunc.fixturenames:
+        whole = metafunc.config.getoption("whole")
+        tries = [
+            (kind, call, seed)
+            for kind in ("download", "index", "export")
+            for call in CALLS
+            if whole or (kind, call) in QUICK
+            for seed in range(TRIES.get((kind, call), FEW) if whole else 1)
+        ]
+        metafunc.parametrize(("kind", "call", "seed"), tries)
+
+
 @pytest.mark.row(2)
-@pytest.mark.seeds(1, 24)
-@pytest.mark.parametrize(("kind", "call"), CASES)
 def test_killed_at_a_system_call(
     calls: Calls,
     folder: Folder,
@@ -116,7 +132,9 @@ def test_killed_at_a_system_call(
 ) -> None:
     """Run again, it leaves what an undisturbed run does, whichever call it was killed at."""
     most = calls.counts[kind, call]
-    nth = nth_call(most, seed)
+    if call in ("write", "rename", "sync"):
+        assert most <= TRIES.get((kind, call), FEW), "not every call would be tried: raise TRIES"
+    nth = nth_call(most, seed, TRIES.get((kind, call), FEW))
     if nth is None:
         pytest.skip(f"{kind} makes {most} calls of {call}: each was tried")
     command = calls.command(kind, folder)
@@ -151,10 +169,9 @@ def test_killed_at_a_system_call(
     assert not left
 
 
-def nth_call(most: int, seed: int) -> int | None:
-    """Choose which call: every one where there are fewer than seeds, else evenly spread."""
-    whole = 24
-    if most > whole:
+def nth_call(most: int, seed: int, tries: int) -> int | None:
+    """Choose which call: every one where there are fewer than tries, else evenly spread."""
+    if most > tries:
         return 1 + int((seed + 1) * SPREAD % 1 * most)
     if seed >= most:
         return None

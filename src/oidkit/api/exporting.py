@@ -28,6 +28,7 @@ from oidkit.formats.turning import TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import ProcessPoolExecutor
 
     from oidkit.api.pictures import Pictures
     from oidkit.dataset import Dataset
@@ -276,6 +277,7 @@ class _Run:
             initargs=(self.making,),
         )
         waiting: deque[tuple[list[Picture], Any]] = deque()
+        done = False
         try:
             for batch in self.pictures.batches():
                 with _deaf_to_interrupts() if not waiting else contextlib.nullcontext():
@@ -286,13 +288,25 @@ class _Run:
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+            done = True
         except BrokenProcessPool as error:
             raise OidError(
                 "a process of the export ended before its work was done",
                 remedy="give workers=1, or put the call below: if __name__ == '__main__'",
             ) from error
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # A second Ctrl-C as the pool ends would leave workers that the interpreter waits for.
+            with _deaf_to_interrupts():
+                if not done:
+                    _kill(pool)
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End the workers of an export that is not wanted any more; what they wrote goes with it."""
+    # From Python 3.14 on there is pool.kill_workers(); before, nothing public.
+    for process in [*(getattr(pool, "_processes", None) or {}).values()]:
+        process.kill()
 
 
 @contextlib.contextmanager

@@ -11,19 +11,20 @@ by either rule of filling (even-odd, or by the winding number) and without knowi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from oidkit.formats.lines import simplified
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
 
-    Corner = tuple[int, int]
     Point = tuple[float, float]
     Numbers = npt.NDArray[np.int64]
+    Places = npt.NDArray[np.float64]
 
 __all__ = ["TOLERANCE", "joined", "polygons"]
 
@@ -41,18 +42,26 @@ _LEAST = 3
 """A polygon has so many points at the least."""
 
 
-@dataclass(slots=True)
-class _Loop:
-    """A closed outline: its corners in order, the set pixels to the right of the way.
+@dataclass(frozen=True, slots=True)
+class _Loops:
+    """Closed outlines: their corners (x, y) in order, one loop after the other.
 
-    An outline of a part goes around clockwise as one sees it, that of a hole the other way. The
-    first edge of it is level, and from there every other one. `seams` are the points where holes
-    are tied to it, by the number of the corner before.
+    A loop has the set pixels to the right of its way: that of a part goes around clockwise as one
+    sees it, that of a hole the other way. Its first edge is level, and from there every other one.
     """
 
-    corners: list[Corner]
-    hole: bool
-    seams: dict[int, list[Point]] = field(default_factory=dict)
+    corners: Numbers
+    begins: Sequence[int]
+    """Where each loop begins among the corners, and where the last one ends."""
+    holes: Sequence[bool]
+
+    def following(self) -> Numbers:
+        """Give for each corner the next one of its loop."""
+        import numpy as np
+
+        at = np.arange(1, len(self.corners) + 1)
+        at[np.array(self.begins[1:]) - 1] = self.begins[:-1]
+        return at
 
 
 class _Tie(NamedTuple):
@@ -72,8 +81,14 @@ def polygons(mask: npt.NDArray[np.bool_], *, tolerance: float = TOLERANCE) -> li
     where pixels are told by their centres.
     """
     loops = _loops(mask)
-    ties = _ties(loops)
-    rings = [_simplified(loop, tolerance) for loop in loops]
+    if loops is None:
+        return []
+    ties, seams = _ties(loops)
+    points, begins, kept = _middles(loops, seams)
+    shortest = simplified(points, begins, kept, tolerance, least=_LEAST)
+    if not ties:
+        return [ring.ravel().tolist() for ring in shortest]
+    rings: list[list[Point]] = [[(x, y) for x, y in ring.tolist()] for ring in shortest]
     # From the right to the left: whatever is tied to a hole is so to the right of its own seam.
     for tie in sorted(ties, key=lambda tie: tie.start, reverse=True):
         ring, around = rings[tie.parent], rings[tie.hole]
@@ -81,8 +96,8 @@ def polygons(mask: npt.NDArray[np.bool_], *, tolerance: float = TOLERANCE) -> li
         ring[at:at] = [tie.end, *around[begin:], *around[:begin], tie.start]
     return [
         [number for point in ring for number in point]
-        for ring, loop in zip(rings, loops, strict=True)
-        if not loop.hole
+        for ring, hole in zip(rings, loops.holes, strict=True)
+        if not hole
     ]
 
 
@@ -106,8 +121,8 @@ def joined(outlines: list[list[float]]) -> list[float]:
     return made
 
 
-def _loops(mask: npt.NDArray[np.bool_]) -> list[_Loop]:
-    """Trace all outlines.
+def _loops(mask: npt.NDArray[np.bool_]) -> _Loops | None:
+    """Trace all outlines, if there are any.
 
     The corners of an outline in one line of the grid are joined two by two, the first to the second
     and so on, and likewise those in one column: level and upright edges in turn make the loops.
@@ -116,7 +131,7 @@ def _loops(mask: npt.NDArray[np.bool_]) -> list[_Loop]:
 
     lines, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(lines):
-        return []
+        return None
     top, left = int(lines[0]), int(columns[0])
     inner = np.pad(mask[top : lines[-1] + 1, left : columns[-1] + 1], 1).astype(np.uint8)
     around = inner[:-1, :-1] | inner[:-1, 1:] << 1 | inner[1:, :-1] << 2 | inner[1:, 1:] << 3
@@ -126,24 +141,26 @@ def _loops(mask: npt.NDArray[np.bool_]) -> list[_Loop]:
     kinds = around.ravel()[places]
     y, x = np.divmod(places, around.shape[1])
     above = _above(places, kinds, x, y).tolist()
-    corners = list(zip((x + left).tolist(), (y + top).tolist(), strict=True))
-    seen = bytearray(len(corners))
-    loops = []
+    seen = bytearray(len(places))
+    order: list[int] = []
+    begins, holes = [0], []
     for first, kind in enumerate(kinds.tolist()):
         if seen[first]:
             continue
-        loop, at = [], first
+        loop: list[int] = []
+        at = first
         while not seen[at]:
             beside = at ^ 1
             seen[at] = seen[beside] = True
-            loop += [corners[at], corners[beside]]
+            loop += (at, beside)
             at = above[beside]
         # The first corner is the uppermost of its loop, and of those the one on the left.
         hole = not kind & _RIGHT_BELOW
-        if hole:
-            loop = [loop[1], loop[0], *reversed(loop[2:])]
-        loops.append(_Loop(loop, hole))
-    return loops
+        order += (loop[1], loop[0], *reversed(loop[2:])) if hole else loop
+        begins.append(len(order))
+        holes.append(hole)
+    corners = np.stack((x[order] + left, y[order] + top), axis=1)
+    return _Loops(corners, begins, holes)
 
 
 def _above(places: Numbers, kinds: npt.NDArray[Any], x: Numbers, y: Numbers) -> Numbers:
@@ -163,94 +180,97 @@ def _above(places: Numbers, kinds: npt.NDArray[Any], x: Numbers, y: Numbers) -> 
     return joined
 
 
-def _ties(loops: list[_Loop]) -> list[_Tie]:
-    """Choose for each hole a seam to the outline left of it, and mark its end on both loops."""
+def _ties(loops: _Loops) -> tuple[list[_Tie], list[tuple[int, Point]]]:
+    """Choose for each hole a seam to the outline left of it.
+
+    Gives the seams, and the points at their ends with the corner before each, on either loop.
+    """
     import numpy as np
 
-    if not any(loop.hole for loop in loops):
-        return []
-    # Every upright edge: where it is, from where to where, of which loop, behind which corner.
-    edges = np.array(
-        [
-            (x, *sorted((y, end)), number, behind)
-            for number, loop in enumerate(loops)
-            for behind, ((x, y), (_, end)) in _upright(loop)
-        ]
-    )
-    ties = []
-    for number, loop in enumerate(loops):
-        if not loop.hole:
+    if not any(loops.holes):
+        return [], []
+    # Every upright edge: where it is, from where to where, behind which corner.
+    behind = np.arange(1, len(loops.corners), 2)
+    x, y = loops.corners[behind].T
+    end = loops.corners[loops.following()[behind]][:, 1]
+    top, bottom = np.minimum(y, end), np.maximum(y, end)
+    ties: list[_Tie] = []
+    seams: list[tuple[int, Point]] = []
+    for number, hole in enumerate(loops.holes):
+        if not hole:
             continue
-        behind, ((x, y), (_, end)) = min(_upright(loop), key=lambda edge: edge[1])
-        row = min(y, end)
-        left = edges[(edges[:, 0] < x) & (edges[:, 1] <= row) & (edges[:, 2] > row)]
-        nearest, _, _, parent, before = left[left[:, 0].argmax()].tolist()
-        tie = _Tie(number, (x, row + 0.5), parent, (nearest, row + 0.5))
-        loop.seams.setdefault(behind, []).append(tie.start)
-        loops[parent].seams.setdefault(before, []).append(tie.end)
+        of_loop = slice(loops.begins[number] // 2, loops.begins[number + 1] // 2)
+        at = of_loop.start + int(np.lexsort((y[of_loop], x[of_loop]))[0])
+        row = int(top[at])
+        left = np.flatnonzero((x < x[at]) & (top <= row) & (bottom > row))
+        nearest = int(left[x[left].argmax()])
+        parent = int(np.searchsorted(loops.begins, behind[nearest], side="right")) - 1
+        tie = _Tie(number, (float(x[at]), row + 0.5), parent, (float(x[nearest]), row + 0.5))
+        seams += [(int(behind[at]), tie.start), (int(behind[nearest]), tie.end)]
         ties.append(tie)
-    return ties
+    return ties, seams
 
 
-def _upright(loop: _Loop) -> Iterator[tuple[int, tuple[Corner, Corner]]]:
-    """Give the upright edges of a loop with the number of the corner that they begin at."""
-    corners = loop.corners
-    for at in range(1, len(corners), 2):
-        yield at, (corners[at], corners[(at + 1) % len(corners)])
+def _middles(
+    loops: _Loops, seams: Sequence[tuple[int, Point]]
+) -> tuple[Places, Numbers, list[int]]:
+    """Give the outlines through the middles of the pixels' sides: points, and where each begins.
 
-
-def _simplified(loop: _Loop, tolerance: float) -> list[Point]:
-    """Give the outline through the middles of the sides, without points that it can spare."""
+    Of a side that is longer than a pixel there are the middles of its first and its last pixel. The
+    ends of *seams* are points too; those are the numbers that come third, in their order.
+    """
     import numpy as np
 
-    ring: list[Point] = []
-    kept = []
-    corners = loop.corners
-    for at, (x0, y0) in enumerate(corners):
-        x1, y1 = corners[(at + 1) % len(corners)]
-        long = abs(x1 - x0) + abs(y1 - y0)
-        dx, dy = (x1 - x0) / long / 2, (y1 - y0) / long / 2
-        points = {(x0 + dx, y0 + dy): False, (x1 - dx, y1 - dy): False}
-        points.update(dict.fromkeys(loop.seams.get(at, ()), True))
-        for point, seam in sorted(points.items(), reverse=(x1, y1) < (x0, y0)):
-            if seam:
-                kept.append(len(ring))
-            ring.append(point)
-    places = np.array(ring)
-    first = kept[0] if kept else 0
-    far = int(((places - places[first]) ** 2).sum(axis=1).argmax())
-    kept = sorted({first, far, *kept})
-    keep = np.zeros(len(ring), np.bool_)
-    closed = np.concatenate((places, places[: first + 1]))
-    for start, end in pairwise((*kept, kept[0] + len(ring))):
-        _mark(closed, keep, (start, end), tolerance)
-    if keep.sum() < _LEAST:
-        return ring
-    return [ring[at] for at in np.flatnonzero(keep).tolist()]
+    corners = loops.corners
+    following = corners[loops.following()]
+    along = following - corners
+    long = np.abs(along).sum(axis=1)
+    half = along / (2 * long)[:, None]
+    twice = long > 1
+    places = np.concatenate(([0], np.cumsum(1 + twice)))
+    points = np.empty((places[-1], 2))
+    points[places[:-1]] = corners + half
+    points[places[:-1][twice] + 1] = (following - half)[twice]
+    begins = places[np.array(loops.begins)]
+    if not seams:
+        return points, begins, []
+    return _with_seams(points, begins, list(_stations(seams, corners, long, places)))
 
 
-def _mark(
-    points: npt.NDArray[np.float64],
-    keep: npt.NDArray[np.bool_],
-    piece: tuple[int, int],
-    tolerance: float,
-) -> None:
-    """Mark which points of an open line to keep, both ends among them (Douglas and Peucker)."""
+def _stations(
+    seams: Sequence[tuple[int, Point]], corners: Numbers, long: Numbers, places: Numbers
+) -> Iterator[tuple[int, Point | None]]:
+    """Say for each end of a seam which point it is, or before which one it has to be put."""
+    ends = {}
+    for corner, (x, y) in seams:
+        from_corner = abs(x - int(corners[corner, 0])) + abs(y - int(corners[corner, 1]))
+        ends[corner, from_corner] = (x, y)
+    for (corner, from_corner), point in sorted(ends.items()):
+        at = int(places[corner])
+        if from_corner == 0.5:  # noqa: PLR2004 - the middle of a side
+            yield at, None
+        elif from_corner == int(long[corner]) - 0.5:
+            yield at + 1, None
+        else:
+            yield at + 1, point
+
+
+def _with_seams(
+    points: Places, begins: Numbers, stations: Sequence[tuple[int, Point | None]]
+) -> tuple[Places, Numbers, list[int]]:
     import numpy as np
 
-    pieces = [piece]
-    keep[[place % len(keep) for place in piece]] = True
-    while pieces:
-        start, end = pieces.pop()
-        if end - start < 2:  # noqa: PLR2004 - nothing lies between
-            continue
-        origin, between = points[start], points[start + 1 : end] - points[start]
-        along: Any = points[end] - origin
-        length = float(np.hypot(*along))
-        off = between[:, 0] * along[1] - between[:, 1] * along[0]
-        off = np.abs(off) / length if length else np.hypot(between[:, 0], between[:, 1])
-        far = int(off.argmax())
-        if off[far] > tolerance:
-            middle = start + 1 + far
-            keep[middle % len(keep)] = True
-            pieces += [(start, middle), (middle, end)]
+    fresh = [(at, point) for at, point in stations if point is not None]
+    before = np.array([at for at, _ in fresh], dtype=np.int64)
+    kept: list[int] = []
+    added = 0
+    for at, point in stations:
+        if point is None:
+            kept.append(at + int(np.searchsorted(before, at, side="right")))
+        else:
+            kept.append(at + added)
+            added += 1
+    if fresh:
+        points = np.insert(points, before, np.array([point for _, point in fresh]), axis=0)
+        begins = begins + np.searchsorted(before, begins, side="right")
+    return points, begins, sorted(kept)
