@@ -293,9 +293,14 @@ def settle(server: MirrorServer) -> None:
 
 
 @contextlib.contextmanager
-def undisturbed_run(factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
-    """Serve the mirror, and run the command once without a fault."""
-    made = mirror(factory)
+def undisturbed_run(
+    factory: pytest.TempPathFactory, spec: ReleaseSpec = SPEC
+) -> Iterator[Undisturbed]:
+    """Serve the mirror, or that of another *spec*, and run the command once without a fault."""
+    if spec == SPEC:
+        made = mirror(factory)
+    else:
+        made = make_release(factory.mktemp("other") / "mirror", spec).root
     with MirrorServer(made) as server:
         # What tests that come through proxies and from other machines call it.
         server.hosts = ("mirror.test",)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from faults.runs import Folder, finished, kill_group, tree
+from faults.runs import SPEC, Folder, finished, kill_group, tree, undisturbed_run
+from oidkit.testing import PerSplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from faults.runs import Undisturbed
@@ -38,12 +39,14 @@ QUICK = {
     ("export", "link"),
     ("export", "rename"),
 }
+# So few images that every write can be tried.
+SMALL = replace(SPEC, images=PerSplit(10, 4, 1))
 # More than a command makes of them, so that each write, rename and sync is tried: the whole of a
 # command is written down by these. Of the others, so many are tried, evenly spread.
 TRIES = {
-    ("download", "write"): 1_050,
-    ("index", "write"): 460,
-    ("export", "write"): 110,
+    ("download", "write"): 500,
+    ("index", "write"): 230,
+    ("export", "write"): 60,
     ("download", "rename"): 52,
 }
 FEW = 24
@@ -93,6 +96,13 @@ class Calls:
                 by_thread[thread] += number if name in names.split(",") else 0
             self.counts[kind, call] = max(by_thread.values(), default=0)
         self.trees[kind] = self.left(kind, folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    """Give what a run over few images leaves, and a server for the others."""
+    with undisturbed_run(tmp_path_factory, SMALL) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
