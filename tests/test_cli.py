@@ -325,6 +325,48 @@ def test_a_full_disk_under_stdout_is_an_error(mirror: Path) -> None:
     assert b"standard output: no space left" in done.stderr
 
 
+_STOPPED = """
+import atexit, os, signal, sys, time
+from oidkit import cli
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0)
+
+def dropped():
+    Dropped()
+    time.sleep(20)
+
+def another():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(20)
+    except KeyboardInterrupt:
+        raise TypeError("as compiled code says") from None
+
+def late():
+    atexit.register(lambda: (os.kill(os.getpid(), signal.SIGINT), time.sleep(20)))
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(20)
+
+cli._run = lambda arguments: locals_[sys.argv[1]]()
+locals_ = {"dropped": dropped, "another": another, "late": late}
+sys.exit(cli.main())
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("how", ["dropped", "another", "late"])
+def test_ctrl_c_is_heard_in_any_line(how: str) -> None:
+    """Where it is dropped, where it makes another error, and as the interpreter leaves."""
+    command = [sys.executable, "-c", _STOPPED, how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == (-signal.SIGINT if how == "late" else 130), done.stderr
+    assert done.stderr.count("interrupted") == 1
+    assert "Traceback" not in done.stderr
+
+
 @POSIX
 def test_ctrl_c_ends_a_download_with_130(served: MirrorServer) -> None:
     """In the middle of the images: one sentence, no traceback, and the next run completes."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -16,6 +17,8 @@ from oidkit.errors import DiskError
 from oidkit.schema import BOXES, RELATIONSHIPS, Schema
 from oidkit.store import Checksums
 from oidkit.tables import TableBuilder, build, readers, sorting
+from oidkit.tables.blocks import read_block
+from oidkit.tables.holding import Words, holding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +50,13 @@ def number(rng: random.Random) -> str:
 def boxes(rng: random.Random) -> Iterator[str]:
     """Write rows of boxes, some of them odd, some bad, with classes that come late."""
     for at in range(6_000):
-        image = f"{at // 5 << 48 | rng.getrandbits(40):016x}"
+        # up to the last of the ids, and in the order of the file not always in theirs
+        image = f"{at // 5 * 0xDA << 46 | rng.getrandbits(40):016x}"
         low, high = sorted((number(rng), number(rng)), key=float)
-        mid = f"/m/0{min(rng.randrange(5 + at // 40), 120):03d}"
+        # one class is larger than a bucket may be, and classes come late
+        mid = f"/m/0{min(rng.randrange(5 + at // 40), 120) if at % 3 else 0:03d}"
         flags = ",".join(rng.choice("011") for _ in range(5))
-        bad = "x" if rng.random() < 0.002 else ""
+        bad = "x" if rng.random() < 0.002 and not 2_000 < at < 3_000 else ""
         yield f"{image}{bad},xclick,{mid},1,{low},{high},{low},{high},{flags}"
 
 
@@ -92,22 +97,30 @@ def children() -> list[psutil.Process]:
     ]
 
 
+def answers_of(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Note of each block whether a process has read it."""
+    answers: list[bool] = []
+    real = readers._Process.answer
+
+    def answer(self: readers._Process, *rest: Any) -> Any:
+        block = real(self, *rest)
+        answers.append(block is not None)
+        return block
+
+    monkeypatch.setattr(readers._Process, "answer", answer)
+    return answers
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_the_table_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Rows, words and their numbers, rejects: every file of the table is equal."""
     schema, data = data_of(kind)
     alone = made(tmp_path / "alone", schema, data)
     monkeypatch.setattr(readers, "WORTH", 0)
-    asked: list[int] = []
-    real = readers.Readers.ask
-
-    def ask(self: readers.Readers, block: bytes, *, line: int) -> object:
-        asked.append(line)
-        return real(self, block, line=line)
-
-    monkeypatch.setattr(readers.Readers, "ask", ask)
+    answers = answers_of(monkeypatch)
     assert made(tmp_path / "beside", schema, data) == alone
-    assert len(asked) > 10, "no process read anything"
+    assert len(answers) > 10
+    assert all(answers), "a block was not read by a process"
     assert not children()
 
 
@@ -138,7 +151,59 @@ def test_no_process_can_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     alone = made(tmp_path / "alone", schema, data)
     monkeypatch.setattr(readers, "WORTH", 0)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    asked = answers_of(monkeypatch)
     assert made(tmp_path / "beside", schema, data) == alone
+    assert not any(asked)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        'print(\'["0", "elsewhere"]\', flush=True); sys.stdin.read()',
+        "print('hello', flush=True); sys.stdin.read()",
+        "sys.exit(3)",
+        # an answer that is cut in its rows, and one cut in its head
+        "answer(); out.write(line + (50).to_bytes(8, 'little') + b'{'); out.flush()",
+        "answer(); out.write(line); out.flush()",
+    ],
+)
+def test_what_is_no_reader_of_ours_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: str
+) -> None:
+    """Another oidkit, another program, an end in the middle of an answer: read here instead."""
+    schema, data = data_of("boxes")
+    alone = made(tmp_path / "alone", schema, data)
+    monkeypatch.setattr(readers, "WORTH", 0)
+    script = tmp_path / "python"
+    script.write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        'out, line = sys.stdout.buffer, b\'{"lines": 1, "rejects": [], "words": []}\\n\'\n'
+        "def answer():\n    sys.stdin.readline(); sys.stdin.readline()\n"
+        f"    out.write({json.dumps(readers.greeting())!r}.encode() + b'\\n')\n"
+        f"{instead}\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    answers = answers_of(monkeypatch)
+    assert made(tmp_path / "beside", schema, data) == alone
+    assert not any(answers)
+
+
+def test_processes_that_are_ended_leave_the_work_to_this_one() -> None:
+    """Whoever still holds them when a disk is full meets no other error than that."""
+    schema, data = data_of("boxes")
+    columns, rows = data.split(b"\n", 1)
+    block = read_block(schema, tuple(columns.decode().split(",")), rows[:20_000], line=2)
+    holding = holding_of(schema, block.rows)
+    assert holding is not None
+    before = readers._cores_taken.number
+    found = readers.Readers(schema, holding, readers._cores_taken.take(2, of=2 + before))
+    found.close()
+    assert found.number == 2
+    rest = rows[: rows.index(b"\n", 30_000) + 1]
+    assert found.ask(rest, line=2)(Words()).lines == rest.count(b"\n")
+    found.close()
+    assert readers._cores_taken.number == before
 
 
 def test_a_failing_disk_ends_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,8 +246,11 @@ def test_a_build_that_died_goes_on_with_processes(
     first.begin('"etag"', Checksums(size=len(data)))
     first.feed(data[: len(data) // 2])
     first.close()
+    answers = answers_of(monkeypatch)
     second = TableBuilder(*where, name="rows.csv")
     assert 0 < second.offset < len(data) // 2
     second.feed(data[second.offset :])
     table = second.finish()
+    assert len(answers) > 5
+    assert all(answers)
     assert {path.name: path.read_bytes() for path in table.folder.iterdir()} == alone

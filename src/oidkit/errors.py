@@ -159,7 +159,7 @@ class DiskError(OidError, OSError):
     def from_os(cls, error: OSError, *, path: Path | str) -> DiskError:
         """Say what an `OSError` means for the user, naming *path* where the error has none.
 
-        Of a copy, a link or a new name it is the place that could not be written, not the source.
+        Of a copy, a link or a new name it is the place that is to be written, not the source.
         """
         remedies = {
             errno.ENOSPC: "free some space and run the same command again",

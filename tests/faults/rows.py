@@ -31,7 +31,8 @@ _EVERY = (
     Row(
         2,
         "killed at any system call",
-        "`strace --inject` kills at the K-th write, rename, fsync, link, unlink and open",
+        "`strace --inject` kills at each write, rename and fsync of a run over few images, and at "
+        "24 of the links, unlinks and opens, spread evenly",
         "the undisturbed tree for every K",
     ),
     Row(

@@ -48,7 +48,7 @@ def knock(process: subprocess.Popen[bytes], how: str, measure: Measure) -> Done 
         return None  # it had said what came of it, and was about to leave
     measure("signals: seconds until the end", late)
     # where more wants to run than there are cores, everything takes that much longer
-    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    crowd = min(4.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
     # How it was stopped must not matter; the second Ctrl-C may come as the interpreter leaves.
     assert done.code == STOPPED or (how == "twice" and done.code == -signal.SIGINT), done
     assert late < SOON * crowd

@@ -45,7 +45,7 @@ SMALL = replace(SPEC, images=PerSplit(10, 4, 1))
 # command is written down by these. Of the others, so many are tried, evenly spread.
 TRIES = {
     ("download", "write"): 500,
-    ("index", "write"): 230,
+    ("index", "write"): 320,
     ("export", "write"): 60,
     ("download", "rename"): 52,
 }

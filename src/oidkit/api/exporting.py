@@ -304,9 +304,17 @@ class _Run:
 
 def _kill(pool: ProcessPoolExecutor) -> None:
     """End the workers of an export that is not wanted any more; what they wrote goes with it."""
-    # From Python 3.14 on there is pool.kill_workers(); before, nothing public.
-    for process in [*(getattr(pool, "_processes", None) or {}).values()]:
+    # Python 3.14 has pool.kill_workers(); before that there is nothing public.
+    processes = [*(getattr(pool, "_processes", None) or {}).values()]
+    for process in processes:
         process.kill()
+    for process in processes:
+        process.join()
+    # One that was killed within an answer leaves a part of it, and the pool waits for the rest as
+    # long as anybody may still write it: this process is the last one.
+    writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    if processes and writer is not None:
+        writer.close()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from oidkit.cli import output
 from oidkit.cli.parsing import Parser, common_flags
+from oidkit.cli.stopping import Stops
 from oidkit.errors import DiskError, InterruptedRunError, OidError
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line *argv*, by default that of the process, and give its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     output.forgive_encodings()
+    stops = Stops()
     if argv is None:
-        _let_a_polite_kill_interrupt()
+        stops.listen()
     try:
         try:
             code = _run(arguments)
@@ -53,18 +55,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = stop.code if isinstance(stop.code, int) else 0
         output.flush()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each becomes an exit code
-        return _explain(error, debug="--debug" in arguments)
+        if stops.heard and not isinstance(error, OidError):
+            # compiled code makes other errors of an interrupt
+            error = KeyboardInterrupt().with_traceback(error.__traceback__)
+        code = _explain(error, debug="--debug" in arguments)
+    finally:
+        stops.leave()
     return code
-
-
-def _let_a_polite_kill_interrupt() -> None:
-    """Let SIGTERM end the command as Ctrl-C does, so that what is open is closed."""
-    import signal
-
-    def stop(_number: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
 
 
 def parser_of(command: str) -> Parser:

@@ -239,9 +239,9 @@ class TableBuilder:
                 raise failed
 
     def _end_processes(self) -> None:
-        if self._processes is not None:
-            self._processes.close()
-            self._processes = None
+        processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.close()
 
     def _read(self, data: bytes) -> None:
         """Check one block and hand on its rows; runs on a thread of its own."""

@@ -7,9 +7,10 @@ long: there each bucket has a file of its own.
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -38,6 +39,11 @@ __all__ = [
 BUCKETS = 32
 _HEX: Final = "0123456789abcdef"
 _NUMBERS, _TEXTS = ".numbers", ".arrow"
+_AT, _NULLS, _ENDS = "\nodd", "\nnulls", "\nends"
+"""Arrays of the odd rows: where each is, which of its fields are null, where its line ends.
+
+No column is called so: the header of a CSV is one line.
+"""
 _HEAD: Final = 8
 """Bytes of the number that tells how long the head of a file of numbers is."""
 
@@ -95,7 +101,7 @@ def put_down(
             write_numbers(file, rows)
         return {path: cuts}
     files = {}
-    for bucket, (start, stop) in enumerate(itertools.pairwise(cuts)):
+    for bucket, (start, stop) in enumerate(pairwise(cuts)):
         if stop > start:
             path = work / f"{bucket:03d}-{block:06d}{_TEXTS}"
             rows.slice(start, stop - start).rechunk().write_ipc(path, compression="lz4")
@@ -117,36 +123,45 @@ def bucket_of(files: Mapping[Path, Sequence[int]], bucket: int) -> Iterator[Piec
 
 
 def write_numbers(file: IO[bytes], rows: pl.DataFrame) -> None:
-    """Write a head, and then each column; the few rows that have nulls stand in the head."""
-    odd: list[tuple[int, str, list[str]]] = []
-    if ODD in rows.columns:
-        for at in rows[ODD].is_not_null().arg_true().to_list():
-            row = rows.row(at, named=True)
-            lacking = [name for name, value in row.items() if value is None]
-            odd.append((at, row[ODD], lacking))
+    """Write a head, each column, and what is odd: those rows that have nulls, with their lines."""
     columns = [name for name in rows.columns if name != ODD]
-    filled = rows.select(columns).fill_null(0) if odd else rows
-    arrays = [filled[name].to_numpy() for name in columns]
-    kinds = [array.dtype.str for array in arrays]
-    head = {"rows": rows.height, "columns": columns, "kinds": kinds, "odd": odd}
+    odd = rows.filter(pl.col(ODD).is_not_null()) if ODD in rows.columns else rows.clear()
+    filled = rows.select(columns).fill_null(0) if odd.height else rows
+    arrays = {name: filled[name].to_numpy() for name in columns}
+    lines = [line.encode() for line in odd[ODD].to_list()] if odd.height else []
+    if lines:
+        where = rows[ODD].is_not_null().arg_true().cast(pl.Int64)
+        lacking = odd.select(pl.col(columns).is_null()).to_numpy()
+        arrays |= {_AT: where.to_numpy(), _NULLS: np.packbits(lacking, axis=1)}
+        arrays[_ENDS] = np.cumsum([0, *map(len, lines)], dtype=np.int64)
+    head = {
+        "rows": rows.height,
+        "columns": columns,
+        "arrays": [(name, array.dtype.str, array.shape) for name, array in arrays.items()],
+    }
     raw = json.dumps(head).encode()
     file.write(len(raw).to_bytes(_HEAD, "little") + raw)
-    for array in arrays:
+    for array in arrays.values():
         file.write(np.ascontiguousarray(array).data)
+    file.writelines(lines)
 
 
 def read_numbers_of(file: IO[bytes]) -> pl.DataFrame:
     """Read from where it stands what `write_numbers` has written.
 
     Raises:
-        EOFError: it ends before.
+        OSError: it ends before.
 
     """
-    numbers = _Numbers.of(file)
-    columns = {name: np.empty(numbers.rows, kind) for name, kind in numbers.kinds.items()}
-    for array in columns.values():
+    head = _Head.of(file)
+    arrays = {name: np.empty(shape, kind) for name, (kind, shape, _) in head.arrays.items()}
+    for array in arrays.values():
         _fill(file, array)
-    return _with_odd(_frame(columns), numbers.odd)
+    odd = None
+    if _AT in arrays:
+        lines = file.read(int(arrays[_ENDS][-1]))
+        odd = _Odd(arrays[_AT], arrays[_NULLS], _texts(lines, arrays[_ENDS]))
+    return _frame({name: arrays[name] for name in head.columns}, [odd] if odd else [])
 
 
 def _fill(file: IO[bytes], array: NDArray[Any]) -> None:
@@ -154,52 +169,93 @@ def _fill(file: IO[bytes], array: NDArray[Any]) -> None:
     while len(left):
         read = file.readinto(left)  # type: ignore[attr-defined]
         if not read:
-            raise EOFError("the rows are cut")
+            raise OSError("the rows are cut")
         left = left[read:]
 
 
-def _frame(columns: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
-    return pl.DataFrame({name: pl.Series(name, array) for name, array in columns.items()})
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """Rows of which fields are null: where they are, which fields as bits, and their lines."""
+
+    at: NDArray[np.int64]
+    nulls: NDArray[np.uint8]
+    lines: Sequence[str]
+
+
+def _texts(raw: bytes, ends: NDArray[np.int64]) -> list[str]:
+    begin = int(ends[0]) if len(ends) else 0
+    return [raw[one - begin : end - begin].decode() for one, end in pairwise(ends.tolist())]
+
+
+def _frame(columns: Mapping[str, NDArray[Any]], odd: Sequence[_Odd]) -> pl.DataFrame:
+    """Make the fields null that have no number, and put the published lines beside them."""
+    rows = pl.DataFrame({name: pl.Series(name, array) for name, array in columns.items()})
+    lines = pl.repeat(None, rows.height, dtype=pl.String, eager=True).alias(ODD)
+    if odd:
+        at = np.concatenate([each.at for each in odd])
+        nulls = np.unpackbits(np.concatenate([each.nulls for each in odd]), axis=1).astype(np.bool_)
+        lines = lines.scatter(at, [line for each in odd for line in each.lines])
+        rows = rows.with_columns(
+            rows[name].scatter(at[nulls[:, number]], None)
+            for number, name in enumerate(columns)
+            if nulls[:, number].any()
+        )
+    return rows.with_columns(lines)
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
-    """What the head of a file says, and where the columns lie."""
+class _Head:
+    """What a file says of itself: its columns, and of each array the kind, shape and place."""
 
-    rows: int
-    kinds: Mapping[str, np.dtype[Any]]
-    places: Mapping[str, int]
-    odd: Sequence[tuple[int, str, list[str]]]
+    columns: Sequence[str]
+    arrays: Mapping[str, tuple[np.dtype[Any], tuple[int, ...], int]]
+    end: int
 
     @classmethod
-    def of(cls, file: IO[bytes]) -> _Numbers:
+    def of(cls, file: IO[bytes]) -> _Head:
         size = int.from_bytes(file.read(_HEAD), "little")
         raw = file.read(size)
         if not size or len(raw) < size:
-            raise EOFError("the head is cut")
+            raise OSError("the head of the rows is cut")
         head = json.loads(raw)
-        kinds = {
-            name: np.dtype(kind) for name, kind in zip(head["columns"], head["kinds"], strict=True)
-        }
-        ends = itertools.accumulate(
-            (kind.itemsize * head["rows"] for kind in kinds.values()), initial=_HEAD + size
-        )
-        return cls(head["rows"], kinds, dict(zip(kinds, ends, strict=False)), head["odd"])
+        arrays, at = {}, _HEAD + size
+        for name, text, shape in head["arrays"]:
+            kind = np.dtype(text)
+            arrays[name] = (kind, tuple(shape), at)
+            at += kind.itemsize * math.prod(shape)
+        return cls(head["columns"], arrays, at)
 
-    def read_into(
-        self, file: IO[bytes], piece: Piece, columns: Mapping[str, NDArray[Any]], at: int
-    ) -> None:
-        for name, array in columns.items():
-            file.seek(self.places[name] + piece.start * array.itemsize)
-            _fill(file, array[at : at + piece.rows])
+    def read(self, file: IO[bytes], name: str, start: int, into: NDArray[Any]) -> None:
+        """Read rows of an array from one on, as many as there is room for."""
+        kind, shape, place = self.arrays[name]
+        file.seek(place + start * kind.itemsize * math.prod(shape[1:]))
+        _fill(file, into)
+
+    def odd(self, file: IO[bytes], piece: Piece, at: int) -> _Odd | None:
+        """Read the odd rows of a piece whose first row becomes the one numbered *at*."""
+        if _AT not in self.arrays:
+            return None
+        where = np.empty(self.arrays[_AT][1], np.int64)
+        self.read(file, _AT, 0, where)
+        first, last = (int(each) for each in np.searchsorted(where, (piece.start, piece.stop)))
+        if first == last:
+            return None
+        nulls = np.empty((last - first, *self.arrays[_NULLS][1][1:]), np.uint8)
+        self.read(file, _NULLS, first, nulls)
+        ends = np.empty(last - first + 1, np.int64)
+        self.read(file, _ENDS, first, ends)
+        file.seek(self.end + int(ends[0]))
+        raw = np.empty(int(ends[-1] - ends[0]), np.uint8)
+        _fill(file, raw)
+        return _Odd(where[first:last] - piece.start + at, nulls, _texts(raw.tobytes(), ends))
 
 
 def column_of(piece: Piece, name: str) -> NDArray[Any]:
     """Read one column of a piece of numbers."""
     with piece.path.open("rb", buffering=0) as file:
-        numbers = _Numbers.of(file)
-        array = np.empty(piece.rows, dtype=numbers.kinds[name])
-        numbers.read_into(file, piece, {name: array}, 0)
+        head = _Head.of(file)
+        array = np.empty(piece.rows, head.arrays[name][0])
+        head.read(file, name, piece.start, array)
     return array
 
 
@@ -216,31 +272,15 @@ def read_rows(pieces: Iterable[Piece]) -> pl.DataFrame:
     wanted = [piece for piece in pieces if piece.rows]
     total, at = sum(piece.rows for piece in wanted), 0
     columns: dict[str, NDArray[Any]] = {}
-    odd: list[tuple[int, str, list[str]]] = []
+    odd: list[_Odd] = []
     for piece in wanted:
         with piece.path.open("rb", buffering=0) as file:
-            numbers = _Numbers.of(file)
+            head = _Head.of(file)
             if not columns:
-                columns = {name: np.empty(total, kind) for name, kind in numbers.kinds.items()}
-            numbers.read_into(file, piece, columns, at)
-        begin = at - piece.start
-        odd += [
-            (begin + row, line, names)
-            for row, line, names in numbers.odd
-            if piece.start <= row < piece.stop
-        ]
+                columns = {name: np.empty(total, head.arrays[name][0]) for name in head.columns}
+            for name, array in columns.items():
+                head.read(file, name, piece.start, array[at : at + piece.rows])
+            if (found := head.odd(file, piece, at)) is not None:
+                odd.append(found)
         at += piece.rows
-    return _with_odd(_frame(columns), odd)
-
-
-def _with_odd(rows: pl.DataFrame, odd: Sequence[tuple[int, str, list[str]]]) -> pl.DataFrame:
-    """Make the fields null that have no number, and put the published lines beside them."""
-    lines = pl.repeat(None, rows.height, dtype=pl.String, eager=True).alias(ODD)
-    if odd:
-        lines = lines.scatter([at for at, _, _ in odd], [line for _, line, _ in odd])
-        by_column: dict[str, list[int]] = {}
-        for at, _, names in odd:
-            for name in names:
-                by_column.setdefault(name, []).append(at)
-        rows = rows.with_columns(rows[name].scatter(ats, None) for name, ats in by_column.items())
-    return rows.with_columns(lines)
+    return _frame(columns, odd)

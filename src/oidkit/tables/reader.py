@@ -1,10 +1,11 @@
 """A process of its own that reads blocks of CSV as numbers: `python -P -m oidkit.tables.reader`.
 
 It is spoken to through its standard input and output. The first line that it gets says, as JSON,
-how the file is held. Then comes, for each block, a line of JSON with the number of its first line
-and its length, and the block itself; the answer is a line of JSON with the bad rows, the number of
-lines and the words that are new, and then the rows, as `oidkit.tables.pieces` writes them. It ends
-when its input does. Words are numbered as this process has met them.
+how the file is held; the answer is which oidkit this is. Then comes, for each block, a line of JSON
+with the number of its first line and its length, and the block itself; the answer is a line of JSON
+with the bad rows, the number of lines and the words that are new, and then the rows, as
+`oidkit.tables.pieces` writes them. It ends when its input does. Words are numbered as this process
+has met them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import IO
 from oidkit.schema import BY_NAME
 from oidkit.tables.holding import Holding, Words
 from oidkit.tables.pieces import write_numbers
+from oidkit.tables.readers import greeting
 from oidkit.tables.stretches import read_numbers
 
 __all__ = ["main"]
@@ -25,6 +27,7 @@ __all__ = ["main"]
 def main(source: IO[bytes], sink: IO[bytes]) -> None:
     """Answer until there is nothing more to read."""
     first = json.loads(source.readline())
+    sink.write(json.dumps(greeting()).encode() + b"\n")
     schema, holding = BY_NAME[first["schema"]], Holding(first["held"], first["beside"])
     words = Words()
     while asked := source.readline():

@@ -15,11 +15,13 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
+import oidkit
 from oidkit.schema import BY_NAME
 from oidkit.tables.blocks import Block, Reject
 from oidkit.tables.pieces import read_numbers_of
@@ -39,25 +41,49 @@ WORTH: Final = 128 << 20
 """Bytes of a CSV from which on it is worth to start processes, which takes them half a second."""
 _MOST: Final = 3
 """More than these read faster than rows are sorted and put down."""
-_running = 0
-_counting: Final = threading.Lock()
+MARK: Final = "OIDKIT_READER"
+"""Set in the environment of the processes: whatever it is that was started, it starts none."""
 
 
 def readers_for(schema: Schema, holding: Holding, *, left: int | None) -> Readers | None:
     """Start processes for the *left* bytes of a CSV, or give None where they are not worth it.
 
-    There is one for each core of this process, whatever the number of tables that are built.
+    There is one for each core of this process, whatever the number of tables that are built, and
+    three at the most.
     """
     if left is None or left < WORTH or BY_NAME.get(schema.name) is not schema:
         return None
-    number = min(_MOST, _cores())
-    if number < 2 or not sys.executable:  # noqa: PLR2004 - this process does as much as one
+    # In a frozen program, and in some that hold an interpreter, it is not Python that would start.
+    if not sys.executable or getattr(sys, "frozen", False) or MARK in os.environ:
         return None
-    with _counting:
-        global _running  # noqa: PLW0603 - all tables of this process share its cores
-        number = min(number, max(0, _cores() - _running))
-        _running += number
+    number = min(_MOST, _cores())
+    if number < 2:  # noqa: PLR2004 - this process does as much as one
+        return None
+    number = _cores_taken.take(number, of=_cores())
     return Readers(schema, holding, number) if number else None
+
+
+@dataclass(slots=True)
+class _Taken:
+    """How many cores the processes of all tables have."""
+
+    number: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, wanted: int, *, of: int) -> int:
+        """Take as many as are wanted, or as are left."""
+        with self._lock:
+            found = min(wanted, max(0, of - self.number))
+            self.number += found
+            return found
+
+    def give_back(self, number: int) -> None:
+        """Give some back."""
+        with self._lock:
+            self.number -= number
+
+
+_cores_taken: Final = _Taken()
 
 
 def _cores() -> int:
@@ -71,9 +97,15 @@ class Readers:
 
     def __init__(self, schema: Schema, holding: Holding, number: int) -> None:
         self._schema, self._holding = schema, holding
-        self._processes = [_Process(schema, holding) for _ in range(number)]
-        self._next = 0
-        self._numbers = [name for name, held in holding.columns.items() if held == "word"]
+        self._taken, self._next = number, 0
+        self._words = [name for name, held in holding.columns.items() if held == "word"]
+        self._processes: list[_Process] = []
+        try:
+            for _ in range(number):
+                self._processes.append(_Process(schema, holding))
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def number(self) -> int:
@@ -90,7 +122,7 @@ class Readers:
         asked = process.ask(data, line=line)
 
         def take(words: Words) -> Block:
-            block = process.answer(words, self._numbers) if asked else None
+            block = process.answer(words, self._words) if asked else None
             if block is None:
                 return read_numbers(self._schema, self._holding, words, data, line=line)
             return block
@@ -98,13 +130,13 @@ class Readers:
         return take
 
     def close(self) -> None:
-        """End them all; what they have not answered is lost."""
-        global _running  # noqa: PLW0603
+        """End them all; what they have not answered is lost, and whatever is asked is read here."""
+        for process in self._processes:
+            process.kill()
         for process in self._processes:
             process.end()
-        with _counting:
-            _running -= len(self._processes)
-        self._processes = []
+        taken, self._taken = self._taken, 0
+        _cores_taken.give_back(taken)
 
 
 @dataclass(slots=True)
@@ -115,10 +147,14 @@ class _Process:
     holding: Holding
     _codes: list[int] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
+    _greeted: bool = False
     _lost: bool = False
 
     def __post_init__(self) -> None:
-        # -P: no file of the folder that the user is in takes the place of a module.
+        # -P: no file of the folder that the user is in takes the place of a module. But the package
+        # is to be this one, wherever it was found.
+        root = str(Path(oidkit.__file__).parent.parent)
+        places = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "oidkit.tables.reader"]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter, on a module of ours
@@ -126,7 +162,8 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | {"POLARS_MAX_THREADS": "1"},
+                env=os.environ | {"POLARS_MAX_THREADS": "1", "PYTHONPATH": places, MARK: "1"},
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError:
             self._lost = True
@@ -148,10 +185,15 @@ class _Process:
         if self._lost or self._process is None:
             return None
         try:
-            said = json.loads(_of(self._process.stdout).readline())
-            rows = read_numbers_of(_of(self._process.stdout))
-        except (OSError, ValueError, EOFError):
+            source = _of(self._process.stdout)
+            if not self._greeted and json.loads(source.readline()) != greeting():
+                raise ValueError("another oidkit")  # noqa: TRY301 - as any other answer that is none
+            self._greeted = True
+            said = json.loads(source.readline())
+            rows = read_numbers_of(source)
+        except (OSError, ValueError):
             self._lost = True
+            self.kill()  # nobody takes what it may still say
             return None
         self._codes += [words.code(text) for text in said["words"]]
         codes = np.array(self._codes, dtype=np.uint32)
@@ -159,14 +201,18 @@ class _Process:
         rejects = tuple(Reject(*each) for each in said["rejects"])
         return Block(rows, rejects, said["lines"])
 
-    def end(self) -> None:
-        """Let it end."""
+    def kill(self) -> None:
+        """Let it end soon."""
         self._lost = True
-        if self._process is None:
-            return
-        # What is still to be written to it cannot be.
-        with contextlib.suppress(OSError), self._process as process:
-            process.kill()
+        if self._process is not None:
+            self._process.kill()
+
+    def end(self) -> None:
+        """Wait for its end."""
+        if self._process is not None:
+            # What is still to be written to it cannot be.
+            with contextlib.suppress(OSError), self._process:
+                pass
 
     def _say(self, head: Mapping[str, object], data: bytes) -> bool:
         if self._lost or self._process is None:
@@ -180,6 +226,11 @@ class _Process:
             self._lost = True
             return False
         return True
+
+
+def greeting() -> list[str]:
+    """Say which package this is: its version, and where it lies."""
+    return [str(oidkit.__version__), str(Path(oidkit.__file__).parent.resolve())]
 
 
 def _of(pipe: IO[bytes] | None) -> IO[bytes]:

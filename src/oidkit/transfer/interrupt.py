@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 __all__ = ["interruptible"]
 
@@ -21,9 +22,11 @@ def interruptible() -> Iterator[threading.Event]:
         yield stopped
         return
 
-    def on_signal(number: int, frame: object) -> None:
-        del frame
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if stopped.is_set() and number == signal.SIGINT:
+            earlier = before[signal.SIGINT]
+            if callable(earlier):
+                earlier(number, frame)
             raise KeyboardInterrupt
         stopped.set()
 
