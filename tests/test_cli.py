@@ -350,16 +350,26 @@ def late():
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(20)
 
+def said():
+    say = cli.output.say
+    def twice(text):
+        os.kill(os.getpid(), signal.SIGINT)
+        say(text)
+        os.kill(os.getpid(), signal.SIGINT)
+    cli.output.say = twice
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(20)
+
 cli._run = lambda arguments: locals_[sys.argv[1]]()
-locals_ = {"dropped": dropped, "another": another, "late": late}
+locals_ = {"dropped": dropped, "another": another, "said": said, "late": late}
 sys.exit(cli.main())
 """
 
 
 @POSIX
-@pytest.mark.parametrize("how", ["dropped", "another", "late"])
+@pytest.mark.parametrize("how", ["dropped", "another", "said", "late"])
 def test_ctrl_c_is_heard_in_any_line(how: str) -> None:
-    """Where it is dropped, where it makes another error, and as the interpreter leaves."""
+    """Where it is dropped, makes another error, comes twice, and as the interpreter leaves."""
     command = [sys.executable, "-c", _STOPPED, how]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == (-signal.SIGINT if how == "late" else 130), done.stderr

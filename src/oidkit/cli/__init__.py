@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as stop:  # argparse, after --help or a wrong argument
             code = stop.code if isinstance(stop.code, int) else 0
         output.flush()
+        stops.over = True
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - each becomes an exit code
+        stops.over = True
         if stops.heard and not isinstance(error, OidError):
             # compiled code makes other errors of an interrupt
             error = KeyboardInterrupt().with_traceback(error.__traceback__)

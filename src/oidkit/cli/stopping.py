@@ -11,7 +11,7 @@ import _thread
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -26,22 +26,27 @@ class Stops:
 
     def __init__(self) -> None:
         self.heard = False
+        self.over = False
+        """Set where nothing is left to be stopped; no call may stand before that."""
+        self._listening = False
 
     def listen(self) -> None:
         """Listen from now on, in the main thread of a process that is the command's own."""
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
         sys.unraisablehook = _again
+        self._listening = True
 
     def leave(self) -> None:
         """Let the next Ctrl-C end the process without a word: what there was to say is said."""
-        if self.heard:
+        if self._listening:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    def _stop(self, number: int, frame: FrameType | None) -> NoReturn:
+    def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        self.heard = True
-        raise KeyboardInterrupt
+        if not self.over:
+            self.heard = True
+            raise KeyboardInterrupt
 
 
 def _again(dropped: sys.UnraisableHookArgs) -> None:
