@@ -92,12 +92,13 @@ def _peers(sheet: Sheet, csv: Path) -> dict[str, Callable[[], Cost]]:
 
 def _first_targets(sheet: Sheet, scale: Scale, csv: Path, table: Table) -> None:
     share = _size(table) / csv.stat().st_size
+    # what a small file has of tables is mostly their heads
+    most = _MOST_SHARE if scale.full else 2 * _MOST_SHARE
     sheet.target(
         "size of the table",
-        must=f"at most {_MOST_SHARE:.0%} of the CSV",
+        must=f"at most {most:.0%} of the CSV",
         found=f"{share:.1%}",
-        # what a small file has of tables is mostly their heads
-        met=share <= (_MOST_SHARE if scale.full else 2 * _MOST_SHARE),
+        met=share <= most,
     )
     if not scale.full:
         return

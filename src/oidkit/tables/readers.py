@@ -21,7 +21,6 @@ from typing import IO, TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-import oidkit
 from oidkit.schema import BY_NAME
 from oidkit.tables.blocks import Block, Reject
 from oidkit.tables.pieces import read_numbers_of
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Readers", "readers_for"]
 
+_PACKAGE: Final = Path(__file__).parents[1]
 WORTH: Final = 128 << 20
 """Bytes of a CSV from which on it is worth to start processes, which takes them half a second."""
 _MOST: Final = 3
@@ -153,7 +153,7 @@ class _Process:
     def __post_init__(self) -> None:
         # -P: no file of the folder that the user is in takes the place of a module. But the package
         # is to be this one, wherever it was found.
-        root = str(Path(oidkit.__file__).parent.parent)
+        root = str(_PACKAGE.parent)
         places = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
         command = [sys.executable, "-P", "-m", "oidkit.tables.reader"]
         try:
@@ -229,8 +229,8 @@ class _Process:
 
 
 def greeting() -> list[str]:
-    """Say which package this is: its version, and where it lies."""
-    return [str(oidkit.__version__), str(Path(oidkit.__file__).parent.resolve())]
+    """Say which oidkit this is: its name, and where it lies."""
+    return [_PACKAGE.name, str(_PACKAGE.resolve())]
 
 
 def _of(pipe: IO[bytes] | None) -> IO[bytes]:
