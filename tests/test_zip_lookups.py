@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import test_costs
 from oidkit import zipsearch
 from oidkit.api import Settings, download, index_build, index_info, plan
 from oidkit.events import Fetched, PhaseStarted
 from oidkit.selection import Selection
-from oidkit.testing import Fault, MirrorServer, PerSplit, ReleaseSpec, RequestInfo, make_release
+from oidkit.testing import Fault, MirrorServer, PerSplit, RequestInfo, make_release
 from test_costs import MOST_WASTE, Masks, zip_key
 
 if TYPE_CHECKING:
@@ -25,16 +26,8 @@ if TYPE_CHECKING:
     from oidkit.events import Event
 
 MEMBERS = 2_500
-SPEC = ReleaseSpec(
-    releases=("v7",),
-    labels=("masks",),
-    image_lists=False,
-    images=PerSplit(4_000, 0, 0),
-    members_per_zip=PerSplit(MEMBERS, 0, 0),
-    classes=601,
-    image_level_classes=20,
-    jpegs=0,
-    sorted_zips=True,
+SPEC = dataclasses.replace(
+    test_costs.SPEC, members_per_zip=PerSplit(MEMBERS, 0, 0), sorted_zips=True
 )
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "listing",
     "locked",
     "make_lasting",
+    "naming",
     "remove",
     "stamp",
     "sweep",
@@ -90,6 +91,17 @@ def temporary(path: Path) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):
                 fresh.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Say of what the disk does not do in the block what it means, naming *path*."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DiskError):
+            raise
+        raise DiskError.from_os(error, path=path) from error
 
 
 @contextlib.contextmanager

@@ -15,8 +15,7 @@ import numpy as np
 
 from oidkit import catalog, ownership
 from oidkit.dataset import Dataset
-from oidkit.disk import is_left, remove
-from oidkit.errors import DiskError
+from oidkit.disk import is_left, naming, remove
 from oidkit.tables import Manifest
 
 if TYPE_CHECKING:
@@ -27,20 +26,9 @@ if TYPE_CHECKING:
 
     from oidkit.disk import Record
 
-__all__ = ["Aside", "naming", "set_aside"]
+__all__ = ["Aside", "set_aside"]
 
 _FRONT = "early-"
-
-
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Say of what the disk does not do in the block what it means, naming *path*."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, DiskError):
-            raise
-        raise DiskError.from_os(error, path=path) from error
 
 
 @dataclass(slots=True)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.api.aside import naming
-from oidkit.disk import listing
+from oidkit.disk import listing, naming
 from oidkit.errors import IntegrityError, UsageError
 from oidkit.events import Failed, Fetched, Missing
 from oidkit.imageids import distinct

@@ -227,9 +227,8 @@ class TableBuilder:
 
     def _drain(self, *, quietly: bool = False) -> None:
         """Wait until all that was handed on is put down, also where a part of it has failed."""
-        waiting = [self._reading] if self._reading is not None else []
-        failed = next((each for future in waiting if (each := future.exception())), None)
-        self._reading = None
+        reading, self._reading = self._reading, None
+        failed = reading.exception() if reading is not None else None
         while self._putting:
             failed = self._putting.popleft().exception() or failed
         if failed is not None and not quietly:

@@ -12,7 +12,7 @@ import google_crc32c
 import numpy as np
 import polars as pl
 
-from oidkit.disk import write_atomically
+from oidkit.disk import naming, write_atomically
 from oidkit.errors import DiskError, IntegrityError, OidError
 from oidkit.imageids import distinct
 from oidkit.schema import LINE, Keep
@@ -339,16 +339,13 @@ def disk_errors(path: Path) -> Iterator[None]:
 
     It has no error number in an `OSError`, and wraps some in errors of its own.
     """
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, DiskError):
-            raise
-        raise DiskError.from_os(error, path=path) from error
-    except pl.exceptions.PolarsError as error:
-        if "(os error " not in str(error):
-            raise
-        raise DiskError.from_os(OSError(str(error)), path=path) from error
+    with naming(path):
+        try:
+            yield
+        except pl.exceptions.PolarsError as error:
+            if "(os error " not in str(error):
+                raise
+            raise DiskError.from_os(OSError(str(error)), path=path) from error
 
 
 def image_ids(rows: pl.DataFrame) -> NDArray[np.uint64]:
