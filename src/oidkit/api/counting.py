@@ -14,7 +14,7 @@ from oidkit.taxonomy import parse_class_file
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Statistics", "stats"]
+__all__ = ["Statistics", "names_in", "stats"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
 
     sizes = {split: dataset.image_sizes(split) for split in SPLITS}
     numbers = tallied(gather(folder, dataset.manifest, sizes), top=top)
-    names = _names(folder)
+    names = names_in(folder)
     labels = numbers["image_labels"]
     numbers["classes"] = [_named(row, names) for row in numbers["classes"]]
     numbers["image_labels"] = labels | {
@@ -105,7 +105,7 @@ def _named(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {"mid": row["mid"], "name": names.get(row["mid"], row["mid"]), **row}
 
 
-def _names(folder: Path) -> dict[str, str]:
+def names_in(folder: Path) -> dict[str, str]:
     """Read the display names of the classes, as far as the folder has them."""
     names: dict[str, str] = {}
     for name in ("class-descriptions.csv", "class-descriptions-boxable.csv"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from oidkit.tables.manifest import Manifest, PixelSizes
 
-__all__ = ["FLAGS", "SPLITS", "DatasetRows", "gather"]
+__all__ = ["COUNTED", "FLAGS", "SHOWN", "SPLITS", "DatasetRows", "gather"]
 
 FLAGS = {
     "occluded": "IsOccluded",
@@ -38,7 +38,7 @@ _SPLITS = pl.Enum(SPLITS)
 # Of each label type the columns that are counted, or that tell one object from another.
 _BOX = {"LabelName": _CLASS, "XMin": _NUMBER, "XMax": _NUMBER, "YMin": _NUMBER, "YMax": _NUMBER}
 _PAIR = {"LabelName1": _CLASS, "LabelName2": _CLASS, "RelationshipLabel": _CLASS}
-_COLUMNS: dict[str, dict[str, Any]] = {
+COUNTED: Mapping[str, Mapping[str, Any]] = {
     "boxes": _BOX | dict.fromkeys(FLAGS.values(), pl.Int8()),
     "masks": {"LabelName": _CLASS, "MaskPath": _TEXT},
     "image-labels": {"LabelName": _CLASS, "Source": _CLASS, "Confidence": _NUMBER},
@@ -47,6 +47,19 @@ _COLUMNS: dict[str, dict[str, Any]] = {
     "points": {"Label": _CLASS, "EstimatedYesNo": _CLASS, "X": _TEXT, "Y": _TEXT},
     "narratives": {"caption": _TEXT},
 }
+"""What `gather` reads for numbers."""
+_CLICKS = {f"XClick{nth}{axis}": _NUMBER for nth in range(1, 5) for axis in "XY"}
+SHOWN: Mapping[str, Mapping[str, Any]] = {
+    **COUNTED,
+    "boxes": {**COUNTED["boxes"], "Source": _CLASS, "Confidence": _NUMBER, **_CLICKS},
+    "masks": {
+        **COUNTED["masks"],
+        **{f"Box{name}": _NUMBER for name in ("XMin", "XMax", "YMin", "YMax")},
+    },
+    "narratives": {"caption": _TEXT, "annotator_id": pl.Int64()},
+}
+"""What `gather` reads to show every annotation: the counted columns come first."""
+_MAY_LACK = frozenset(_CLICKS)
 _ROWS = re.compile(
     r".+_(train|validation|test)_(boxes|masks|image-labels|relationships|points)\.csv"
 )
@@ -74,23 +87,33 @@ class DatasetRows:
     sizes: pl.DataFrame
 
 
-def gather(root: Path, manifest: Manifest, sizes: Mapping[str, PixelSizes]) -> DatasetRows:
+def gather(
+    root: Path,
+    manifest: Manifest,
+    sizes: Mapping[str, PixelSizes],
+    *,
+    columns: Mapping[str, Mapping[str, Any]] = COUNTED,
+) -> DatasetRows:
     """Read the rows of the dataset folder at *root*; *sizes* are the images' pixels by split.
+
+    *columns* are those to read of each label type, `COUNTED` or `SHOWN`.
 
     Raises:
         IntegrityError: a file of rows is not what it should be.
 
     """
-    found: dict[str, dict[str, list[pl.DataFrame]]] = {label: {} for label in _COLUMNS}
+    found: dict[str, dict[str, list[pl.DataFrame]]] = {label: {} for label in columns}
     for path in sorted((root / "csv").glob("*.*")):
         if name := _ROWS.fullmatch(path.name):
-            frame = _read(path, _COLUMNS[name[2]])
+            frame = _read(path, columns[name[2]])
             found[name[2]].setdefault(name[1], []).append(frame)
         elif name := _LINES.fullmatch(path.name):
-            found["narratives"].setdefault(name[1], []).append(_read_lines(path))
+            found["narratives"].setdefault(name[1], []).append(
+                _read_lines(path, columns["narratives"])
+            )
     rows = {
         label: _stacked(
-            (_of(split, _once(frames)) for split, frames in by_split.items()), _COLUMNS[label]
+            (_of(split, _once(frames)) for split, frames in by_split.items()), columns[label]
         )
         for label, by_split in found.items()
     }
@@ -139,9 +162,14 @@ def _read(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
     wanted = {name: known.get(name.casefold()) for name in ("ImageID", *columns)}
     if not header:
         return pl.DataFrame(schema={"image": _IMAGE} | dict(columns))
-    if lost := [name for name, real in wanted.items() if real is None]:
+    if lost := [name for name, real in wanted.items() if real is None and name not in _MAY_LACK]:
         raise _unreadable(path, f"has no column {lost[0]}")
-    picked = [_cast(str(wanted[name]), dtype).alias(name) for name, dtype in columns.items()]
+    picked = [
+        pl.lit(None, dtype=dtype).alias(name)
+        if wanted[name] is None
+        else _cast(str(wanted[name]), dtype).alias(name)
+        for name, dtype in columns.items()
+    ]
     image = pl.col(str(wanted["ImageID"])).str.to_integer(base=16, dtype=_IMAGE, strict=False)
     lazy = pl.scan_csv(
         path,
@@ -161,15 +189,14 @@ def _cast(column: str, dtype: pl.DataType) -> pl.Expr:
     return pl.when(values.is_finite()).then(values) if dtype == _NUMBER else values
 
 
-def _read_lines(path: Path) -> pl.DataFrame:
+def _read_lines(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
     """Read the captions of narratives, whose lines hold a great deal more."""
-    columns = _COLUMNS["narratives"]
     if not path.stat().st_size:
-        return pl.DataFrame(schema={"image": _IMAGE} | columns)
+        return pl.DataFrame(schema={"image": _IMAGE} | dict(columns))
     image = pl.col("image_id").str.to_integer(base=16, dtype=_IMAGE, strict=False)
-    lazy = pl.scan_ndjson(escape(str(path)), schema={"image_id": _TEXT} | columns)
+    lazy = pl.scan_ndjson(escape(str(path)), schema={"image_id": _TEXT} | dict(columns))
     try:
-        return lazy.select(image.alias("image"), "caption").collect(engine="streaming")
+        return lazy.select(image.alias("image"), *columns).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise _unreadable(path, "cannot be read") from error
 

@@ -188,6 +188,17 @@ class Manifest:
         )
         return found.collect()
 
+    def image_paths(self) -> pl.DataFrame:
+        """Give the columns split, image and path of every image that is there, each once."""
+        splits = self._rows.lazy().filter(pl.col("kind") == "image", pl.col("status") == "ok")
+        of_path = pl.col("path").str.extract("^images/([^/]+)/")
+        rows = splits.select(
+            pl.coalesce(of_path, _SPLIT_OF_KEY).alias("split"),
+            _IMAGE_ID.str.to_integer(base=16, dtype=pl.UInt64).alias("image"),
+            "path",
+        )
+        return rows.drop_nulls().sort("path").unique(["split", "image"], keep="first").collect()
+
     def unsized(self, split: str | None = None) -> Iterator[Record]:
         """Give the images of a split, or all images and masks, that have no pixel size here."""
         pictures = pl.col("kind").is_in(["image", "mask"]) & (pl.col("status") == "ok")

@@ -1,0 +1,44 @@
+"""A dataset folder as something to look through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oidkit.api.counting import names_in
+from oidkit.api.opening import whole_dataset
+from oidkit.dataset import describe
+from oidkit.taxonomy import parse_class_file
+
+if TYPE_CHECKING:
+    from oidkit.tables.exhibit import Exhibit
+
+__all__ = ["look"]
+
+
+def look(root: Path | str) -> tuple[Exhibit, dict[str, str], str]:
+    """Read every image and annotation of a dataset folder, the names of its classes, its release.
+
+    Raises:
+        UsageError: there is no dataset in the folder.
+        IntegrityError: a file in it cannot be read.
+
+    """
+    folder = Path(root)
+    description = describe(folder)
+    dataset = whole_dataset(folder)
+    from oidkit.tables.exhibit import Exhibit
+    from oidkit.tables.gathering import SPLITS
+
+    sizes = {split: dataset.image_sizes(split) for split in SPLITS}
+    exhibit = Exhibit.read(folder, dataset.manifest, sizes)
+    return exhibit, _names(folder), description.release if description else ""
+
+
+def _names(folder: Path) -> dict[str, str]:
+    """Read the names of classes and of attributes, as far as the folder has them."""
+    attributes = folder / "csv" / "attributes-description.csv"
+    names = names_in(folder)
+    if attributes.is_file():
+        names = parse_class_file(attributes.read_bytes(), name=str(attributes)) | names
+    return names

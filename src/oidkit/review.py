@@ -1,0 +1,216 @@
+"""What people found when they looked: verdicts on images and annotations, in `.oid/review.csv`.
+
+::
+
+    Split,ImageID,Annotation,Verdict,Note,Reviewer,Time
+    train,000595fe6fee6369,,bad,twice the same picture,ada,2026-03-01T10:11:12Z
+    train,000a1249af2bc5f0,boxes /m/0gxl3 0.0227 0.0710 0.9642 0.8005,bad,,ada,2026-03-01T10:12:00Z
+
+An annotation has no id of its own, so it is named by what it is: label type, classes, and the
+coordinates, normalised, with 6 decimals at most. An empty Annotation is the image itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from oidkit.disk import locked, write_atomically
+from oidkit.errors import DiskError, MalformedError
+from oidkit.taxonomy import IMAGE_ID_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+__all__ = [
+    "REVIEW",
+    "Mark",
+    "Merged",
+    "Review",
+    "Verdict",
+    "changed_review",
+    "key_of",
+    "read_review",
+]
+
+Verdict = Literal["bad", "good"]
+REVIEW = ".oid/review.csv"
+"""Where the verdicts of a dataset stand."""
+_COLUMNS = ("Split", "ImageID", "Annotation", "Verdict", "Note", "Reviewer", "Time")
+_SPLITS = ("train", "validation", "test", "challenge2018")
+_NOTE = 2_000
+_KEYED: Mapping[str, tuple[str, ...]] = {
+    "boxes": ("LabelName", "XMin", "YMin", "XMax", "YMax"),
+    "masks": ("MaskPath",),
+    "image-labels": ("LabelName", "Source"),
+    "relationships": (
+        *("LabelName1", "RelationshipLabel", "LabelName2"),
+        *("XMin1", "YMin1", "XMax1", "YMax1", "XMin2", "YMin2", "XMax2", "YMax2"),
+    ),
+    "points": ("Label", "X", "Y"),
+}
+"""The published columns that tell an annotation from the others of its image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A verdict on an image, or with an `annotation` on one of it.
+
+    `image` is ``split/ImageID``; `time` is UTC as ``2026-03-01T10:11:12Z``.
+    """
+
+    image: str
+    annotation: str
+    verdict: Verdict
+    note: str = ""
+    reviewer: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge came to: marks that are new, and those that took or lost against another."""
+
+    added: int
+    replaced: int
+    kept: int
+
+
+@dataclass(slots=True)
+class Review:
+    """The marks of a dataset, one for each image and annotation at most."""
+
+    marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Count the marks."""
+        return len(self.marks)
+
+    def of(self, image: str) -> dict[str, Mark]:
+        """Give the marks of an image by annotation; that of the image itself has the key ""."""
+        return {mark.annotation: mark for mark in self.marks.values() if mark.image == image}
+
+    def images(self, verdict: Verdict) -> list[str]:
+        """Name the images with a mark of that verdict, on them or an annotation of theirs."""
+        return sorted({mark.image for mark in self.marks.values() if mark.verdict == verdict})
+
+    def put(self, mark: Mark) -> None:
+        """Set a mark in the place of an earlier one."""
+        self.marks[mark.image, mark.annotation] = mark
+
+    def remove(self, image: str, annotation: str) -> None:
+        """Take a mark back."""
+        self.marks.pop((image, annotation), None)
+
+    def merge(self, other: Iterable[Mark]) -> Merged:
+        """Take the marks of somebody else; of two for one thing the later stays."""
+        added = replaced = kept = 0
+        for mark in other:
+            before = self.marks.get((mark.image, mark.annotation))
+            if before is None:
+                added += 1
+            elif before == mark or before.time >= mark.time:
+                kept += before != mark
+                continue
+            else:
+                replaced += 1
+            self.put(mark)
+        return Merged(added, replaced, kept)
+
+    def printed(self) -> bytes:
+        """Give the file, sorted by image and annotation."""
+        out = io.StringIO()
+        rows = csv.writer(out, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        for _, mark in sorted(self.marks.items()):
+            rest = (mark.annotation, mark.verdict, mark.note, mark.reviewer, mark.time)
+            rows.writerow((*mark.image.split("/"), *rest))
+        return out.getvalue().encode()
+
+
+def key_of(label: str, row: Mapping[str, Any]) -> str:
+    """Name an annotation by its published columns; coordinates are rounded to 6 decimals."""
+    return " ".join((label, *(_text(row[name]) for name in _KEYED[label])))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    return str(value)
+
+
+def read_review(path: Path) -> Review:
+    """Read a file of verdicts; one that is not there has none.
+
+    Raises:
+        MalformedError: it is not such a file; the line is named.
+        DiskError: it cannot be read.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return Review()
+    except UnicodeDecodeError as error:
+        raise _malformed(path, 1, "is no text in UTF-8") from error
+    except OSError as error:
+        raise DiskError.from_os(error, path=path) from error
+    review = Review()
+    for mark in _marks(path, text):
+        review.put(mark)
+    return review
+
+
+@contextlib.contextmanager
+def changed_review(root: Path) -> Iterator[Review]:
+    """Hold the verdicts of a dataset for a change, which is written when the block ends well.
+
+    The file is read anew under a lock: two explorers lose nothing of each other.
+
+    Raises:
+        MalformedError: the file that is there is no such file.
+        DiskError: it cannot be written.
+
+    """
+    path = root / REVIEW
+    with locked(path.with_name("review.lock")):
+        review = read_review(path)
+        yield review
+        try:
+            write_atomically(path, review.printed())
+        except OSError as error:
+            raise (
+                error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
+            ) from error
+
+
+def _marks(path: Path, text: str) -> Iterator[Mark]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
+        raise _malformed(path, 1, f"has no column {missing[0]}")
+    for row in rows:
+        line = rows.line_num
+        if row["Split"] not in _SPLITS or not IMAGE_ID_PATTERN.fullmatch(row["ImageID"] or ""):
+            raise _malformed(path, line, "names no image: it needs a split and 16 hex digits")
+        verdict = row["Verdict"]
+        if verdict not in get_args(Verdict):
+            raise _malformed(path, line, f"has the verdict '{verdict}', which is not bad or good")
+        yield Mark(
+            image=f"{row['Split']}/{row['ImageID']}",
+            annotation=row["Annotation"] or "",
+            verdict=verdict,  # type: ignore[arg-type]
+            note=(row["Note"] or "")[:_NOTE],
+            reviewer=row["Reviewer"] or "",
+            time=row["Time"] or "",
+        )
+
+
+def _malformed(path: Path, line: int, fault: str) -> MalformedError:
+    return MalformedError(
+        f"{path} cannot be read: line {line} {fault}",
+        remedy="mend that line, or move the file away to begin anew",
+    )

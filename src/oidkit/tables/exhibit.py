@@ -1,0 +1,264 @@
+"""A dataset folder as something to look through: every image with all of its annotations.
+
+Images are numbered from 0 in the order of split and ImageID, and every other column says with `at`
+to which of them it belongs. What a filter looks at is numbers in numpy; what is only shown stays in
+the frames, sorted by `at`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+
+from oidkit.errors import IntegrityError
+from oidkit.schema import ATTRIBUTION
+from oidkit.tables.gathering import FLAGS, SHOWN, SPLITS, gather
+from oidkit.tables.instances import rows_by_image
+from oidkit.taxonomy import IMAGE_ID_PATTERN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from oidkit.tables.gathering import DatasetRows
+    from oidkit.tables.manifest import Manifest, PixelSizes
+
+__all__ = ["PLACES", "Exhibit", "Members", "Numbers"]
+
+PLACES = 8
+"""The image is cut into so many columns and rows to say where the middle of a box lies."""
+_PLACE = ["split", "image"]
+_METADATA = tuple(name for name in ATTRIBUTION if name != "ImageID")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """Which classes an image has, by any label type: pairs in the order of image and class.
+
+    A label that is verified to be absent, confidence 0, is no membership; a point counts where its
+    answer is yes.
+    """
+
+    at: NDArray[np.uint32]
+    mid: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """What filters look at: of boxes in the order of image and class, of image labels likewise.
+
+    `share` is the share of the image that a box takes, `place` is ``row * PLACES + column`` of its
+    middle, and `flags` has 1, 0 or -1 for each of the five.
+    """
+
+    at: NDArray[np.uint32]
+    mid: NDArray[np.int32]
+    share: NDArray[np.float32]
+    place: NDArray[np.int16]
+    flags: Mapping[str, NDArray[np.int8]]
+    label_at: NDArray[np.uint32]
+    confidence: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exhibit:
+    """Every image of a dataset folder, and its annotations by label type.
+
+    `images` has split, image, width, height (0 where unknown), path (null where the file is not
+    there) and a lower-case `text` of title and narratives; `rows` a frame for each label type.
+    `mids` are the classes, the one with most images first; `labels` says of each label type which
+    images have it. `masks_there` are the names of mask files, by split.
+    """
+
+    images: pl.DataFrame
+    rows: Mapping[str, pl.DataFrame]
+    metadata: pl.DataFrame
+    mids: tuple[str, ...]
+    members: Members
+    numbers: Numbers
+    labels: Mapping[str, NDArray[np.bool_]]
+    masks_there: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def read(cls, root: Path, manifest: Manifest, sizes: Mapping[str, PixelSizes]) -> Self:
+        """Read a dataset folder.
+
+        Raises:
+            IntegrityError: a file of it is not what it should be.
+
+        """
+        found = gather(root, manifest, sizes, columns=SHOWN)
+        metadata = _metadata(root / "attribution.csv")
+        images = _images(found, manifest)
+        keyed = images.select(*_PLACE, pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"))
+        rows = {label: _numbered(frame, keyed) for label, frame in found.rows.items()}
+        metadata = metadata.join(keyed, on="image").drop("split", "image").sort("at")
+        pairs = _memberships(rows)
+        counts = (
+            pairs.group_by("LabelName").len().sort("len", "LabelName", descending=[True, False])
+        )
+        mids = tuple(counts["LabelName"].to_list())
+        order = pl.DataFrame({"LabelName": mids}, schema={"LabelName": pl.String})
+        order = order.with_row_index("mid").with_columns(pl.col("mid").cast(pl.Int32))
+        pairs = pairs.join(order, on="LabelName").sort("at", "mid")
+        return cls(
+            images=_with_texts(images, metadata, rows["narratives"]),
+            rows=rows,
+            metadata=metadata,
+            mids=mids,
+            members=Members(pairs["at"].to_numpy(), pairs["mid"].to_numpy()),
+            numbers=_numbers(rows, order),
+            labels={label: _has(frame, images.height) for label, frame in rows.items()},
+            masks_there={split: frozenset(manifest.sizes(f"masks/{split}")) for split in SPLITS},
+        )
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return self.images.height
+
+    def name(self, at: int) -> str:
+        """Give an image as ``split/ImageID``."""
+        split, image = self.images.select(_PLACE).row(at)
+        return f"{split}/{image:016x}"
+
+    def find(self, split: str, image_id: str) -> int | None:
+        """Give the number of an image, or None where there is none."""
+        if split not in SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
+            return None
+        wanted = (pl.col("split") == split) & (pl.col("image") == int(image_id, 16))
+        found = self.images.select(wanted.arg_true()).to_series()
+        return int(found[0]) if len(found) else None
+
+    def of(self, label: str, at: int) -> list[dict[str, Any]]:
+        """Give the annotations that an image has of a label type, as published."""
+        frame = self.rows[label]
+        low, high = np.searchsorted(frame["at"].to_numpy(), [at, at + 1]).tolist()
+        return frame.slice(low, high - low).to_dicts()
+
+    def metadata_of(self, at: int) -> dict[str, str]:
+        """Give what the image list says of an image, as far as it is known."""
+        rows = rows_by_image(self.metadata.select("at", *_METADATA), at, at + 1)[0]
+        return dict(zip(_METADATA, rows[0][1:], strict=True)) if rows else {}
+
+
+def _images(found: DatasetRows, manifest: Manifest) -> pl.DataFrame:
+    """Give every image that anything in the folder speaks of."""
+    frames = [*found.rows.values(), found.chosen, found.listed, found.files]
+    images = pl.concat([frame.select(_PLACE) for frame in frames]).unique().sort(_PLACE)
+    split = found.files.schema["split"]
+    paths = manifest.image_paths().with_columns(pl.col("split").cast(split, strict=False))
+    return (
+        images.join(found.sizes, on=_PLACE, how="left", maintain_order="left")
+        .join(paths, on=_PLACE, how="left", maintain_order="left")
+        .with_columns(pl.col("width", "height").fill_null(0))
+    )
+
+
+def _numbered(frame: pl.DataFrame, keyed: pl.DataFrame) -> pl.DataFrame:
+    """Say of each row which image it belongs to, in their order; the first columns order the rest.
+
+    Columns that name classes become text.
+    """
+    texts = [name for name, dtype in frame.schema.items() if dtype == pl.Categorical]
+    rows = frame.join(keyed, on=_PLACE).with_columns(pl.col(texts).cast(pl.String))
+    rest = [name for name in frame.columns if name not in _PLACE]
+    return rows.select("at", *rest).sort("at", *rest)
+
+
+def _metadata(path: Path) -> pl.DataFrame:
+    """Read `attribution.csv`; what is not there says nothing."""
+    schema: dict[str, Any] = {"image": pl.UInt64()} | dict.fromkeys(_METADATA, pl.String())
+    if not path.is_file() or path.is_symlink():
+        return pl.DataFrame(schema=schema)
+    image = pl.col("ImageID").str.to_integer(base=16, dtype=pl.UInt64, strict=False)
+    try:
+        rows = pl.read_csv(path, columns=list(ATTRIBUTION), infer_schema=False, glob=False)
+        rows = rows.select(
+            image.alias("image"), *(pl.col(name).fill_null("") for name in _METADATA)
+        )
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        raise IntegrityError(
+            f"{path} is not as a download writes it",
+            remedy="bring it back with: oid verify DIR --repair",
+        ) from error
+    return rows.drop_nulls("image").unique("image", keep="first")
+
+
+def _memberships(rows: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Give the pairs of image and class, each once."""
+    labels, points = rows["image-labels"], rows["points"]
+    frames = [
+        rows["boxes"].select("at", "LabelName"),
+        rows["masks"].select("at", "LabelName"),
+        labels.filter(pl.col("Confidence") > 0).select("at", "LabelName"),
+        points.filter(pl.col("EstimatedYesNo") == "yes").select(
+            "at", pl.col("Label").alias("LabelName")
+        ),
+    ]
+    pairs = rows["relationships"]
+    frames.append(pairs.select("at", pl.col("LabelName1").alias("LabelName")))
+    # The second of "is" is an attribute, such as Wooden.
+    of_two = pairs.filter(pl.col("RelationshipLabel") != "is")
+    frames.append(of_two.select("at", pl.col("LabelName2").alias("LabelName")))
+    return pl.concat(frames).drop_nulls().unique()
+
+
+def _numbers(rows: Mapping[str, pl.DataFrame], order: pl.DataFrame) -> Numbers:
+    boxes = rows["boxes"].join(order, on="LabelName", how="left", maintain_order="left")
+    boxes = boxes.sort("at", "mid", maintain_order=True)
+    wide, high = pl.col("XMax") - pl.col("XMin"), pl.col("YMax") - pl.col("YMin")
+    column, row = (
+        ((pl.col(f"{axis}Min") + pl.col(f"{axis}Max")) / 2 * PLACES)
+        .floor()
+        .clip(0, PLACES - 1)
+        .fill_null(0)
+        .cast(pl.Int16)
+        for axis in "XY"
+    )
+    values = boxes.select(
+        "at",
+        pl.col("mid").fill_null(-1),
+        (wide * high).cast(pl.Float32).fill_null(0).alias("share"),
+        (row * PLACES + column).alias("place"),
+        *(pl.col(name).fill_null(-1).alias(word) for word, name in FLAGS.items()),
+    )
+    labels = rows["image-labels"]
+    return Numbers(
+        at=values["at"].to_numpy(),
+        mid=values["mid"].to_numpy(),
+        share=values["share"].to_numpy(),
+        place=values["place"].to_numpy(),
+        flags={word: values[word].to_numpy() for word in FLAGS},
+        label_at=labels["at"].to_numpy(),
+        confidence=labels["Confidence"].fill_null(0).cast(pl.Float32).to_numpy(),
+    )
+
+
+def _has(frame: pl.DataFrame, images: int) -> NDArray[np.bool_]:
+    found = np.zeros(images, dtype=np.bool_)
+    found[frame["at"].to_numpy()] = True
+    return found
+
+
+def _with_texts(
+    images: pl.DataFrame, metadata: pl.DataFrame, narratives: pl.DataFrame
+) -> pl.DataFrame:
+    """Add the words that a search looks through: title and narratives in lower case."""
+    told = pl.concat(
+        [
+            metadata.select("at", pl.col("Title").alias("text")),
+            narratives.select("at", pl.col("caption").alias("text")),
+        ]
+    )
+    words = told.drop_nulls().group_by("at").agg(pl.col("text").str.join("\n").str.to_lowercase())
+    return (
+        images.with_row_index("at")
+        .join(words, on="at", how="left", maintain_order="left")
+        .with_columns(pl.col("text").fill_null(""))
+        .drop("at")
+    )
