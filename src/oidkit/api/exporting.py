@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from oidkit.api.numbering import categories_of, with_hierarchy
 from oidkit.api.opening import no_dataset
 from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures, stems_of
+from oidkit.api.reviewing import bad_marks
 from oidkit.api.settings import Settings
 from oidkit.dataset import Description, describe, read_dataset
 from oidkit.errors import InterruptedRunError, OidError, UsageError
@@ -57,7 +58,8 @@ class ExportOptions(TypedDict, total=False):
     `class_map` (``"Handgun=gun,Rifle=gun"`` or a dict) merges and renames classes; `class_order`
     is a file of an earlier export whose numbers are kept. With `supercategory` the class above
     each is named. With `upright` pictures are turned by the `Rotation` of the image list, unless
-    the dataset was downloaded so; those of unknown rotation stay. `workers` is the number of
+    the dataset was downloaded so; those of unknown rotation stay. `drop_reviewed` "bad" leaves out
+    the images and annotations that a review found bad. `workers` is the number of
     processes; by default one for each core.
 
     All others are those of one format; see ``docs/guides/export.md``.
@@ -74,6 +76,7 @@ class ExportOptions(TypedDict, total=False):
     class_order: Path | str | None
     supercategory: bool
     upright: bool
+    drop_reviewed: Literal["bad"] | None
     workers: int | None
 
 
@@ -95,7 +98,8 @@ class ExportSummary:
     `pictures` counts those of each split of the export, `categories` the classes. Of the objects,
     `joined` have a box and a mask; `lone_masks` have no box that fits. `missing` images are not
     in the dataset folder, `damaged` ones cannot be decoded: they were left out, and the first 100
-    of both are in `left_out`. `masks_absent` are rows of masks whose file is not there.
+    of both are in `left_out`. `masks_absent` are rows of masks whose file is not there. `dropped`
+    counts what was left out as a review says, `images` and `objects`, where that was asked for.
     """
 
     out: str
@@ -107,6 +111,7 @@ class ExportSummary:
     joined: int = 0
     lone_masks: int = 0
     masks_absent: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
     missing: int = 0
     damaged: int = 0
     left_out: list[str] = field(default_factory=list)
@@ -167,10 +172,11 @@ def export(
     if common.get("supercategory"):
         categories = with_hierarchy(categories, description, settings or Settings(), on_event)
     stems = stems_of(asked_for, every=every)
-    asked = Asked(splits, stems, shares, int(common.get("seed") or 0))
+    bad = bad_marks(folder, common.get("drop_reviewed"))
+    asked = Asked(splits, stems, shares, int(common.get("seed") or 0), bad)
     pictures = read_pictures(dataset, asked, categories)
     on_event(PhaseEnded("reading"))
-    _count(summary, pictures, categories)
+    _count(summary, pictures, categories, bad=bool(common.get("drop_reviewed")))
     check_any(pictures, description)
     workers = _workers(common.get("workers"), pictures, resizing)
     marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
@@ -381,12 +387,16 @@ def _shares(ratio: Mapping[str, float]) -> dict[str, float]:
     return dict(ratio)
 
 
-def _count(summary: ExportSummary, pictures: Pictures, categories: Categories) -> None:
+def _count(
+    summary: ExportSummary, pictures: Pictures, categories: Categories, *, bad: bool
+) -> None:
     found = pictures.instances
     summary.categories = len(categories.listed)
     for name in ("boxes", "masks", "joined", "lone_masks", "masks_absent"):
         setattr(summary, name, getattr(found, name))
     summary.missing, summary.damaged = len(pictures.missing), len(pictures.damaged)
+    if bad:
+        summary.dropped = {"images": pictures.dropped, "objects": found.dropped}
     summary.left_out = [*pictures.missing, *pictures.damaged][:_MOST_LISTED]
 
 

@@ -15,6 +15,7 @@ from oidkit.formats.model import Flags, Picture, Thing
 from oidkit.imagefile import jpeg_size
 from oidkit.imageids import distinct
 from oidkit.tables import ClassFile, Credits, Part, read_instances
+from oidkit.tables.dropping import Unwanted
 from oidkit.taxonomy import IMAGE_ID_PATTERN, mid_stem
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Asked:
     stems: Mapping[str, str]
     shares: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    bad: Sequence[tuple[str, str]] = ()
+    """Images (``split/ImageID``) and annotations of them (keys) to leave out; "" is all of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +75,8 @@ class Pictures:
     """The pictures of an export in the order of split and ImageID, each there and of known size.
 
     `splits` are those of the export, and `split`, `published`, `folder` numbers into the names.
-    `missing` and `damaged` are images of the dataset that cannot be exported, as ``train/<id>``.
+    `missing` and `damaged` are images of the dataset that cannot be exported, as ``train/<id>``;
+    `dropped` counts those that were found bad.
     """
 
     root: Path
@@ -88,6 +92,7 @@ class Pictures:
     credits: Credits
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    dropped: int = 0
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -170,9 +175,11 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
         IntegrityError: an annotation file is not what a download writes.
 
     """
-    found, missing, damaged = {}, [], []
+    found, missing, damaged, dropped = {}, [], [], 0
     for split in asked.splits:
-        wanted = _wanted(dataset, asked, split)
+        every = _wanted(dataset, asked, split)
+        wanted = np.setdiff1d(every, _bad_images(asked, split))
+        dropped += len(every) - len(wanted)
         files, broken = _present(dataset, split, wanted)
         lost = np.setdiff1d(np.setdiff1d(wanted, files.ids), broken)
         missing += [f"{split}/{each:016x}" for each in lost.tolist()]
@@ -201,6 +208,7 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
         Credits.read(dataset.root / "attribution.csv", ids),
         tuple(missing),
         tuple(damaged),
+        dropped,
     )
 
 
@@ -312,7 +320,19 @@ def _part(
         files("image-labels"),
         *images,
         masks_there=tuple(sorted(there)),
+        unwanted=Unwanted.of((image, key) for image, key in _bad(asked, split) if key),
     )
+
+
+def _bad(asked: Asked, split: str) -> Iterator[tuple[int, str]]:
+    for image, key in asked.bad:
+        of_split, _, image_id = image.partition("/")
+        if of_split == split:
+            yield int(image_id, 16), key
+
+
+def _bad_images(asked: Asked, split: str) -> NDArray[np.uint64]:
+    return np.array([image for image, key in _bad(asked, split) if not key], dtype=np.uint64)
 
 
 def stems_of(mids: Sequence[str], *, every: bool) -> dict[str, str]:

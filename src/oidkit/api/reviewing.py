@@ -13,7 +13,7 @@ from oidkit.review import REVIEW, Merged, Review, changed_review, read_review
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MergedFile", "ReviewCounts", "review"]
+__all__ = ["MergedFile", "ReviewCounts", "bad_marks", "review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,15 @@ def _read(path: Path) -> Review:
 
 def _named(path: Path, came: Merged) -> MergedFile:
     return MergedFile(str(path), came.added, came.replaced, came.kept)
+
+
+def bad_marks(folder: Path, dropped: str | None) -> tuple[tuple[str, str], ...]:
+    """Give the images and annotations that a review found bad, if they are to be left out."""
+    if dropped is None:
+        return ()
+    if dropped != "bad":
+        raise UsageError(
+            f"'{dropped}' cannot be dropped from a review", remedy="give --drop-reviewed bad"
+        )
+    marks = read_review(folder / REVIEW).marks.values()
+    return tuple((mark.image, mark.annotation) for mark in marks if mark.verdict == "bad")

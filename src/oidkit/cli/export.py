@@ -91,6 +91,11 @@ def add_pictures(parser: Parser) -> None:
         "dataset was downloaded so",
     )
     parser.add_argument(
+        "--drop-reviewed",
+        metavar="bad",
+        help="leave out images and annotations that a review found bad (see: oid view, oid review)",
+    )
+    parser.add_argument(
         "--processes", type=whole, metavar="N", help="processes at work (default: one a core)"
     )
 
@@ -153,7 +158,10 @@ def export_options(options: Namespace) -> dict[str, Any]:
     from oidkit.formats.registry import FLAGS
 
     names = {"map": "class_map", "processes": "workers"}
-    common = ("annotations", "map", "class_order", "image_size", "resize", "quality", "processes")
+    common = (
+        *("annotations", "map", "class_order", "image_size", "resize", "quality"),
+        *("drop_reviewed", "processes"),
+    )
     told = {names.get(each, each): getattr(options, each) for each in (*common, *FLAGS)}
     told["supercategory"] = options.supercategory or None
     told["upright"] = options.upright or None
@@ -190,6 +198,9 @@ def tell(summary: ExportSummary) -> None:
     if summary.masks_absent:
         are = "is" if summary.masks_absent == 1 else "are"
         say(f"{number(summary.masks_absent, 'mask')} {are} not in the folder and left out")
+    if summary.dropped:
+        images, objects = summary.dropped["images"], summary.dropped["objects"]
+        say(f"the review left out {number(images, 'image')} and {number(objects, 'object')}")
     for note in summary.notes:
         say(note)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from oidkit.errors import IntegrityError
+from oidkit.tables.dropping import Unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,7 @@ _FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
 _BOXES = ("ImageID", "LabelName", "Source", *_CORNERS, *_FLAGS)
 _MASKS = ("ImageID", "LabelName", "MaskPath", "BoxID", *(f"Box{side}" for side in _CORNERS))
 _LABELS = ("ImageID", "LabelName", "Source", "Confidence")
+_COUNTED = ("boxes", "masks", "joined", "lone_masks")
 _SHOWN = ("category", "LabelName", *_CORNERS, *_FLAGS, "Source", "MaskPath", "BoxID")
 # So many images are joined at a time: pairs of boxes and masks grow with the square of a crowd.
 _JOINED_AT_ONCE = 20_000
@@ -65,7 +67,7 @@ class Part:
     """The annotation files of a published split, and the images of it that are wanted.
 
     `ids` are sorted; `places` says of each where it stands among all pictures. `masks` are the
-    names of the mask files that are there.
+    names of the mask files that are there, `unwanted` annotations that are left out.
     """
 
     boxes: Sequence[ClassFile]
@@ -74,6 +76,7 @@ class Part:
     ids: NDArray[np.uint64]
     places: NDArray[np.uint32]
     masks_there: Sequence[str] = ()
+    unwanted: Unwanted = field(default_factory=Unwanted)
 
 
 class Instance(NamedTuple):
@@ -101,7 +104,8 @@ class Instances:
 
     `boxes` and `masks` are the rows that were read, `joined` the pairs of them that are one object
     and `lone_masks` the masks that no box belongs to. `masks_absent` counts the rows of masks
-    whose file is not there; they are not among the objects.
+    whose file is not there; they are not among the objects. `dropped` are annotations that were
+    not wanted.
     """
 
     rows: pl.DataFrame
@@ -112,6 +116,7 @@ class Instances:
     joined: int = 0
     lone_masks: int = 0
     masks_absent: int = 0
+    dropped: int = 0
 
     def before(self, place: int) -> int:
         """Count the objects of all pictures before this place."""
@@ -175,7 +180,7 @@ def read_instances(
 
     """
     objects, shown, denied = [], [], []
-    counts = dict.fromkeys(("boxes", "masks", "joined", "lone_masks", "masks_absent"), 0)
+    counts = dict.fromkeys((*_COUNTED, "masks_absent", "dropped"), 0)
     for part in parts:
         boxes = _of(part, part.boxes, _BOXES, numbering)
         masks = _of(part, part.masks, _MASKS, numbering)
@@ -186,13 +191,15 @@ def read_instances(
         masks = masks.with_columns(pl.col(f"Box{name}").cast(pl.Float64) for name in _CORNERS)
         there = pl.DataFrame({"MaskPath": part.masks_there}, schema={"MaskPath": pl.String})
         files = masks.join(there, on="MaskPath", how="semi", maintain_order="left")
-        counts["boxes"] += boxes.height
-        counts["masks"] += files.height
         counts["masks_absent"] += masks.height - files.height
-        both, joined = _joined(boxes, files)
-        counts["joined"] += joined
-        counts["lone_masks"] += files.height - joined
-        objects.append(both)
+        kept = part.unwanted.without_masks(files)
+        both = _joined(boxes, kept)
+        places = pl.DataFrame({"id": part.ids, "at": part.places})
+        wanted = part.unwanted.without_boxes(both, places)
+        counts["dropped"] += files.height - kept.height + both.height - wanted.height
+        for name, count in _counted(wanted).items():
+            counts[name] += count
+        objects.append(wanted)
         present, absent = _labels(part, numbering, roots=roots, is_root=is_root)
         shown.append(present)
         denied.append(absent)
@@ -263,8 +270,8 @@ def _as_written(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _joined(boxes: pl.DataFrame, masks: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Put boxes and masks of one object into one row, and count them.
+def _joined(boxes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFrame:
+    """Put boxes and masks of one object into one row.
 
     Each mask goes with one box at the most, and each box with one mask: the nearest first, and
     among those as near the one that stands first in its file.
@@ -284,8 +291,19 @@ def _joined(boxes: pl.DataFrame, masks: pl.DataFrame) -> tuple[pl.DataFrame, int
         "MaskPath",
         "BoxID",
     )
-    both = pl.concat([found.select("at", *_SHOWN), alone]).sort("at", maintain_order=True)
-    return both, pairs.height
+    return pl.concat([found.select("at", *_SHOWN), alone]).sort("at", maintain_order=True)
+
+
+def _counted(rows: pl.DataFrame) -> dict[str, int]:
+    """Count objects with a box, with a mask, with both, and with a mask alone."""
+    box, mask = rows["XMin"].is_not_null(), rows["MaskPath"].is_not_null()
+    return dict(
+        zip(
+            _COUNTED,
+            map(int, (box.sum(), mask.sum(), (box & mask).sum(), (mask & ~box).sum())),
+            strict=True,
+        )
+    )
 
 
 def _slices(
@@ -331,6 +349,8 @@ def _labels(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give picture and category of what humans verified to be there, and not to be there."""
     rows = _of(part, part.labels, _LABELS, numbering).filter(pl.col("Source") != "machine")
+    places = pl.DataFrame({"id": part.ids, "at": part.places})
+    rows = part.unwanted.without_labels(rows, places)
     rows = rows.with_columns(pl.col("Confidence").cast(pl.Float64))
     present = rows.filter(pl.col("Confidence") == 1).select("at", "category").unique()
     asked = [mid for mid in rows["LabelName"].unique() if is_root(mid)]
