@@ -123,12 +123,20 @@ def plan(
         return _summed([work.plan(present) for work in works])
 
 
-def annotate(session: Session, dataset: Dataset, selection: Selection) -> None:
-    """Write the annotation files of a selection again; images and masks stay as they are."""
+def annotate(
+    session: Session, dataset: Dataset, selection: Selection, *, described: bool = False
+) -> None:
+    """Write the annotation files of a selection; images and masks stay as they are.
+
+    The folder is *described* where it is a new one: its description gets the selection.
+    """
     choosing = Choosing.of(session, _checked(selection, session.settings.release_name))
     choosing.prepare()
     choices = {split: choosing.choose(split) for split in choosing.wanted.splits}
-    Writing(dataset, choosing, choices, Turning.of(choosing, choices)).write()
+    writing = Writing(dataset, choosing, choices, Turning.of(choosing, choices))
+    if described:
+        writing.describe()
+    writing.write()
 
 
 def _recipe(asked: Selection | Recipe | str | Sequence[str]) -> Recipe:

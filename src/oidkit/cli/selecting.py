@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
-__all__ = ["add_classes", "add_selection", "recipe_of", "selection_of"]
+__all__ = ["add_classes", "add_selection", "recipe_of", "refuse_selection", "selection_of"]
 
 _FLAGS = {
     "occluded": "whose object is, or is not, hidden in part by another",
@@ -27,11 +27,12 @@ _FLAGS = {
 }
 
 
-def add_classes(parser: Parser) -> None:
+_CLASS = "a name in any case, or a MID such as /m/0gxl3"
+
+
+def add_classes(parser: Parser, *, metavar: str = "CLASS", text: str = _CLASS) -> None:
     """Add the classes, by name and out of a file."""
-    parser.add_argument(
-        "classes", nargs="*", metavar="CLASS", help="a name in any case, or a MID such as /m/0gxl3"
-    )
+    parser.add_argument("classes", nargs="*", metavar=metavar, help=text)
     parser.add_argument(
         "--classes-from",
         metavar="FILE",
@@ -214,19 +215,36 @@ def recipe_of(options: Namespace) -> Recipe:
         UsageError: there is another flag, or the file is no recipe.
 
     """
+    if flag := _selecting(options):
+        raise UsageError(
+            f"--recipe says all that is wanted, and {flag} was given too",
+            remedy="leave out one of them, or edit a copy of the recipe",
+        )
+    from oidkit.recipe import Recipe
+
+    return Recipe.from_toml(_text(options.recipe, flag="--recipe"), name=options.recipe)
+
+
+def refuse_selection(options: Namespace, *, but: tuple[str, ...], because: str) -> None:
+    """Refuse a flag that says what is wanted where nothing is chosen.
+
+    Raises:
+        UsageError: there is one, and it is none of *but*.
+
+    """
+    if flag := _selecting(options, but=but):
+        raise UsageError(f"{flag} chooses nothing here: {because}", remedy="leave it out")
+
+
+def _selecting(options: Namespace, *, but: tuple[str, ...] = ()) -> str | None:
+    """Name a class or flag that says what is wanted, or give None."""
     bare = Parser(prog="")
     add_classes(bare)
     add_selection(bare)
     for name, default in vars(bare.parse_args([])).items():
-        if getattr(options, name) != default:
-            flag = "a class" if name == "classes" else f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"--recipe says all that is wanted, and {flag} was given too",
-                remedy="leave out one of them, or edit a copy of the recipe",
-            )
-    from oidkit.recipe import Recipe
-
-    return Recipe.from_toml(_text(options.recipe, flag="--recipe"), name=options.recipe)
+        if name not in but and getattr(options, name) != default:
+            return "a class" if name == "classes" else f"--{name.replace('_', '-')}"
+    return None
 
 
 def _text(path: str, *, flag: str) -> str:

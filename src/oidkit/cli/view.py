@@ -1,21 +1,31 @@
-"""`oid view`: a dataset folder in the browser."""
+"""`oid view`: a dataset folder in the browser, or with ``--plan`` what a download would fetch."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import flush, line, say
-from oidkit.cli.parsing import Parser, settings_of, whole
+from oidkit.cli.output import drawing, flush, line, say
+from oidkit.cli.parsing import Parser, add_quiet, settings_of, whole
+from oidkit.cli.selecting import add_classes, add_selection, refuse_selection, selection_of
+from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from oidkit.explorer import Explorer
 
 __all__ = ["arguments", "run"]
 
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid view``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    add_classes(parser, metavar="DIR|CLASS", text="the folder of a download; with --plan classes")
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="show what oid download would fetch with the same classes and flags, before it does",
+    )
     parser.add_argument(
         "--port",
         type=whole,
@@ -26,6 +36,8 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--no-browser", action="store_true", help="print the address and open nothing"
     )
+    add_selection(parser)
+    add_quiet(parser)
 
 
 def run(options: Namespace) -> int:
@@ -33,16 +45,35 @@ def run(options: Namespace) -> int:
     from oidkit.explorer import check_extra
 
     check_extra()
-    from oidkit.explorer.opening import explore
+    with contextlib.ExitStack() as stack:
+        explorer = _opened(options, stack)
+        line(explorer.url)
+        flush()
+        say("this address is for you alone; end it with Ctrl-C")
+        if not options.no_browser:
+            import webbrowser
 
-    explorer = explore(options.folder, port=options.port, settings=settings_of(options))
-    line(explorer.url)
-    flush()
-    say("this address is for you alone; end it with Ctrl-C")
-    if not options.no_browser:
-        import webbrowser
-
-        if not webbrowser.open(explorer.url):
-            say("no browser opens here; open the address yourself")
-    explorer.run()
+            if not webbrowser.open(explorer.url):
+                say("no browser opens here; open the address yourself")
+        explorer.run()
     return 0
+
+
+def _opened(options: Namespace, stack: contextlib.ExitStack) -> Explorer:
+    from oidkit.explorer.opening import explore, explore_plan
+
+    settings = settings_of(options)
+    if options.plan:
+        with drawing(quiet=options.quiet) as on_event:
+            return stack.enter_context(
+                explore_plan(
+                    selection_of(options), port=options.port, settings=settings, on_event=on_event
+                )
+            )
+    if len(options.classes) != 1:
+        raise UsageError(
+            "oid view takes the folder of one download",
+            remedy="name it, or add --plan to look at classes before they are fetched",
+        )
+    refuse_selection(options, but=("classes",), because="only --plan takes it")
+    return explore(options.classes[0], port=options.port, settings=settings)

@@ -21,11 +21,11 @@ from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from oidkit.explorer.app import create_app
-    from oidkit.explorer.opening import explore
+    from oidkit.explorer.opening import explore, explore_plan
     from oidkit.explorer.serving import Explorer
     from oidkit.explorer.viewer import Viewer
 
-__all__ = ["Explorer", "Viewer", "check_extra", "create_app", "explore"]
+__all__ = ["Explorer", "Viewer", "check_extra", "create_app", "explore", "explore_plan"]
 
 _NEEDED = ("starlette", "uvicorn")
 
@@ -49,6 +49,7 @@ _PLACES = {
     "Viewer": "viewer",
     "create_app": "app",
     "explore": "opening",
+    "explore_plan": "opening",
 }
 
 

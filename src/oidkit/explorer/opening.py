@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oidkit.api.looking import look
+from oidkit.api.previewing import laid_out
 from oidkit.api.settings import Settings
+from oidkit.events import ignore
 from oidkit.explorer.files import Files
+from oidkit.explorer.remote import Remote
 from oidkit.explorer.serving import Explorer
 from oidkit.explorer.thumbnails import Thumbnails
 from oidkit.explorer.viewer import Viewer
 
-__all__ = ["explore"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from oidkit.events import Listener
+    from oidkit.selection import Selection
+
+__all__ = ["explore", "explore_plan"]
 
 
 def explore(root: Path | str, *, port: int = 0, settings: Settings | None = None) -> Explorer:
@@ -26,8 +37,7 @@ def explore(root: Path | str, *, port: int = 0, settings: Settings | None = None
     """
     folder = Path(root)
     exhibit, names, release = look(folder)
-    thumbnails = Thumbnails((settings or Settings()).cache_folder / "thumbnails")
-    thumbnails.tidy()
+    thumbnails = _thumbnails(settings)
     viewer = Viewer(
         exhibit=exhibit,
         pictures=Files(folder, exhibit, thumbnails),
@@ -37,3 +47,39 @@ def explore(root: Path | str, *, port: int = 0, settings: Settings | None = None
         root=folder,
     )
     return Explorer(viewer, port=port)
+
+
+@contextlib.contextmanager
+def explore_plan(
+    selection: Selection,
+    *,
+    port: int = 0,
+    settings: Settings | None = None,
+    on_event: Listener = ignore,
+) -> Iterator[Explorer]:
+    """Look at what `oidkit.download` would fetch, before it does; as `explore` listens.
+
+    Tables are built where they are not there. Of an image that comes on the screen its small
+    picture is fetched from where the image list says, else the image itself from the source.
+
+    Raises:
+        UsageError: the selection is wrong, the port is taken, or the extra is not installed.
+        OidError: as `oidkit.download`.
+
+    """
+    with laid_out(selection, settings=settings, on_event=on_event) as (folder, previews):
+        exhibit, names, release = look(folder)
+        viewer = Viewer(
+            exhibit=exhibit,
+            pictures=Remote(previews, exhibit, _thumbnails(settings)),
+            name=", ".join(selection.classes) or "a list of images",
+            release=release,
+            names=names,
+        )
+        yield Explorer(viewer, port=port)
+
+
+def _thumbnails(settings: Settings | None) -> Thumbnails:
+    found = Thumbnails((settings or Settings()).cache_folder / "thumbnails")
+    found.tidy()
+    return found
