@@ -1,0 +1,214 @@
+// The page of one image: the picture with what is drawn over it, every annotation, who made it,
+// and its review.
+
+import * as api from "./api.js";
+import { el, icon, number, announce } from "./dom.js";
+import { annotationSections, keysOf, narratives } from "./annotations.js";
+import { drawOverlay, highlight } from "./overlay.js";
+import { metadataList } from "./metadata.js";
+import { filterQuery } from "./state.js";
+
+export class Viewer {
+  image = null;
+  chosen = "";
+  #ask = api.newest((name, query, signal) => api.oneImage(name, query, signal));
+
+  /** `hooks`: show() what is drawn, go(image), close(), and the review or null. */
+  constructor(root, hooks) {
+    this.root = root;
+    this.hooks = hooks;
+    this.#build();
+    new ResizeObserver(() => this.#fit()).observe(this.stage);
+  }
+
+  #build() {
+    const move = (name, words, run) => el("button", { type: "button", class: "icon-button", id: `viewer-${name}`, "aria-label": words, title: words, onclick: run }, icon(name));
+    this.closeButton = el("button", { type: "button", class: "quiet", id: "viewer-close", title: "Back to the images (Esc)", onclick: () => this.hooks.close() }, icon("back"), "All images");
+    this.previous = move("previous", "Previous image", () => this.step("previous"));
+    this.next = move("next", "Next image", () => this.step("next"));
+    this.title = el("h2", { id: "viewer-title", tabindex: "-1" });
+    this.place = el("p", { class: "muted", id: "viewer-place" });
+    this.picture = el("img", { id: "picture", decoding: "async", draggable: "false" });
+    this.frame = el("div", { class: "frame", id: "frame" }, this.picture);
+    this.missing = el("p", { class: "note", id: "missing", hidden: true });
+    this.stage = el("div", { class: "stage" }, this.frame);
+    this.side = el("div", { class: "side", id: "side", tabindex: "0", role: "region", "aria-label": "Annotations and metadata" });
+    this.root.append(
+      el("div", { class: "viewer-head" }, this.closeButton, this.title, this.place, el("div", { class: "moves" }, this.previous, this.next)),
+      el("div", { class: "viewer-body" }, el("div", { class: "stage-box" }, this.missing, this.stage), this.side),
+    );
+    this.picture.addEventListener("error", () => this.#absent("The file of this image cannot be shown."));
+    this.#pointing();
+  }
+
+  // Pointing at one side brings the other forward; a click chooses it until another is chosen.
+  #pointing() {
+    const keyAt = (target) => target.closest?.(".mark[data-key]")?.dataset.key ?? target.closest?.("[data-annotation]")?.dataset.annotation ?? "";
+    for (const side of [this.frame, this.side]) {
+      side.addEventListener("pointerover", (event) => this.#light(keyAt(event.target) || this.chosen));
+      side.addEventListener("pointerleave", () => this.#light(this.chosen));
+    }
+    this.frame.addEventListener("click", (event) => this.choose(keyAt(event.target), { scroll: true }));
+    this.side.addEventListener("click", (event) => {
+      const pick = event.target.closest(".pick");
+      if (pick) this.choose(pick.dataset.pick === this.chosen ? "" : pick.dataset.pick);
+    });
+    this.side.addEventListener("focusin", (event) => this.#light(keyAt(event.target) || this.chosen));
+    this.side.addEventListener("focusout", () => this.#light(this.chosen));
+  }
+
+  /** Show an image; gives false when another one was asked for meanwhile. */
+  async show(name, state) {
+    this.root.hidden = false;
+    this.root.setAttribute("aria-busy", "true");
+    this.asked = name;
+    try {
+      const image = await this.#ask(name, filterQuery(state));
+      if (image === null) return false;
+      this.#take(image);
+    } catch (error) {
+      this.#none(name, error);
+    }
+    this.root.removeAttribute("aria-busy");
+    return true;
+  }
+
+  hide() {
+    this.root.hidden = true;
+    this.image = null;
+    this.asked = "";
+    this.picture.removeAttribute("src");
+    this.frame.style.backgroundImage = "";
+    drawOverlay(this.frame, { boxes: [], masks: [], points: [], relationships: [] }, []);
+  }
+
+  #take(image) {
+    const same = this.image?.image === image.image;
+    this.image = image;
+    const [split, id] = image.image.split("/");
+    this.root.dataset.image = image.image;
+    this.title.textContent = id;
+    const among = Number.isInteger(image.place) ? `${number(image.place + 1)} of ${number(image.total)}` : "not among the filtered images";
+    this.place.textContent = `${split} · ${among}`;
+    this.previous.disabled = !image.previous;
+    this.next.disabled = !image.next;
+    this.#picture(image);
+    this.#side(image);
+    this.#fit();
+    this.redraw();
+    this.choose(same && keysOf(image).includes(this.chosen) ? this.chosen : "");
+    if (!same) this.side.scrollTop = 0;
+    announce(`${id}, ${among}`);
+    this.#ahead(image);
+  }
+
+  #picture(image) {
+    this.missing.hidden = !image.missing;
+    this.missing.textContent = image.missing ?? "";
+    this.frame.classList.toggle("absent", !image.there);
+    this.picture.alt = image.metadata?.Title ? `The image “${image.metadata.Title}”` : `The image ${image.image}`;
+    if (!image.there) {
+      this.picture.removeAttribute("src");
+      this.frame.style.backgroundImage = "";
+      return;
+    }
+    // The thumbnail is at hand already: it stands in until the file is read.
+    this.frame.style.backgroundImage = `url("${api.thumbAddress(image.image)}")`;
+    const address = api.imageAddress(image.image);
+    if (this.picture.getAttribute("src") !== address) this.picture.src = address;
+  }
+
+  #absent(words) {
+    if (!this.picture.hasAttribute("src")) return;
+    this.frame.classList.add("absent");
+    this.missing.textContent = words;
+    this.missing.hidden = false;
+  }
+
+  #side(image) {
+    const { review } = this.hooks;
+    const verdicts = (key, name) => review && review.buttons(image, key, name);
+    const own = review ? el("div", { class: "own-review" }, el("h3", {}, "This image"), review.buttons(image, "", "this image")) : null;
+    this.side.replaceChildren(...[own, metadataList(image), narratives(image), ...annotationSections(image, verdicts)].filter(Boolean));
+  }
+
+  #none(name, error) {
+    this.image = null;
+    this.title.textContent = name;
+    this.place.textContent = "";
+    this.previous.disabled = this.next.disabled = true;
+    this.picture.removeAttribute("src");
+    this.frame.style.backgroundImage = "";
+    this.frame.style.width = this.frame.style.height = "0";
+    this.side.replaceChildren();
+    this.missing.textContent = `This image cannot be shown: ${error.message}`;
+    this.missing.hidden = false;
+  }
+
+  // The largest whole pixels that fit, in the shape of the image: overlays and masks then lie exactly.
+  #fit() {
+    if (!this.image) return;
+    const width = this.image.width || 4;
+    const height = this.image.height || 3;
+    const room = { width: this.stage.clientWidth, height: this.stage.clientHeight };
+    if (!room.width || !room.height) return;
+    const scale = Math.min(room.width / width, room.height / height);
+    this.frame.style.width = `${Math.round(width * scale)}px`;
+    this.frame.style.height = `${Math.round(height * scale)}px`;
+  }
+
+  // The neighbours are asked for ahead: going through a list does not wait for the disk.
+  #ahead(image) {
+    if (image.next) new Image().src = api.imageAddress(image.next);
+  }
+
+  redraw() {
+    if (!this.image) return;
+    drawOverlay(this.frame, this.image, this.hooks.show(), { plates: true });
+    highlight(this.frame, this.image, this.chosen);
+  }
+
+  #light(key) {
+    if (!this.image || this.lit === key) return;
+    this.lit = key;
+    highlight(this.frame, this.image, key);
+    for (const row of this.side.querySelectorAll(".annotation")) row.classList.toggle("lit", row.dataset.annotation === key);
+  }
+
+  /** Choose an annotation; the empty key is the image itself. */
+  choose(key, { scroll = false, focus = false } = {}) {
+    this.chosen = key;
+    this.lit = undefined;
+    this.#light(key);
+    for (const row of this.side.querySelectorAll(".annotation")) {
+      const own = row.dataset.annotation === key;
+      row.classList.toggle("chosen-row", own);
+      const pick = row.querySelector(".pick");
+      pick.setAttribute("aria-pressed", String(own));
+      if (own && focus) pick.focus({ preventScroll: true });
+      if (own && (scroll || focus)) row.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  /** Choose the next annotation of the list, or the one before. */
+  walk(step) {
+    if (!this.image) return;
+    const keys = keysOf(this.image);
+    if (!keys.length) return;
+    const at = keys.indexOf(this.chosen);
+    const to = at < 0 ? (step > 0 ? 0 : keys.length - 1) : Math.max(0, Math.min(at + step, keys.length - 1));
+    this.choose(keys[to], { focus: true });
+  }
+
+  step(way) {
+    const to = this.image?.[way];
+    if (to) this.hooks.go(to);
+  }
+
+  /** Take in a new review of the image that is shown. */
+  reviewed(name, review) {
+    if (this.image?.image !== name) return;
+    this.image.review = review;
+    for (const row of this.side.querySelectorAll("[data-review]")) this.hooks.review.show(row, review[row.dataset.review]);
+  }
+}
