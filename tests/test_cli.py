@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from oidkit.testing import MirrorServer
 
 COMMON = {"--source", "--cache", "--release", "--debug"}
+SELECTION = {
+    *("--split", "--labels", "--limit", "--seed", "--layout", "--match", "--classes-from"),
+    *("--no-images", "--no-metadata", "--label-source", "--min-confidence", "--negatives"),
+    *("--captions", "--occluded", "--truncated", "--group-of", "--depiction", "--inside"),
+    *("--min-area", "--exclude", "--subclasses", "--total", "--annotations", "--image-ids"),
+    *("--original", "--upright"),
+}
 FLAGS = {
     "classes": {"--tree", "--all", "--counts", "--json", "--csv"},
-    "download": {
-        *("--out", "--split", "--labels", "--limit", "--seed", "--layout", "--match"),
-        *("--classes-from", "--no-images", "--no-metadata", "--workers", "--dry-run"),
-        *("--label-source", "--min-confidence", "--negatives", "--captions"),
-        *("--occluded", "--truncated", "--group-of", "--depiction", "--inside", "--min-area"),
-        *("--exclude", "--subclasses", "--total", "--recipe", "--annotations"),
-        *("--image-ids", "--original", "--upright", "--export", "--export-out"),
+    "download": SELECTION
+    | {
+        *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
         *("--json", "--quiet"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
@@ -42,8 +45,10 @@ FLAGS = {
         *("--format", "--out", "--split", "--split-ratio", "--seed", "--annotations", "--map"),
         *("--class-order", "--supercategory", "--image-size", "--resize", "--quality", "--upright"),
         *("--processes", "--polygons", "--task", "--shard-size", "--shard-megabytes"),
-        *("--multi-label", "--several", "--json", "--quiet"),
+        *("--multi-label", "--several", "--drop-reviewed", "--json", "--quiet"),
     },
+    "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet"},
+    "review": {"--merge", "--json"},
     "stats": {"--top", "--json"},
     "verify": {"--repair", "--json", "--quiet"},
     "index info": {"--check", "--json"},

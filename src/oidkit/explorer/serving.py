@@ -83,6 +83,10 @@ class Explorer:
         self._socket.close()
 
 
+def _reason(error: OSError) -> str:
+    return (error.strerror or "it cannot be used").lower()
+
+
 def _listening(port: int) -> socket.socket:
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -90,9 +94,9 @@ def _listening(port: int) -> socket.socket:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((_ADDRESS, port))
         found.listen(128)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         found.close()
-        because = (error.strerror or "it cannot be used").lower()
+        because = "there is none" if isinstance(error, OverflowError) else _reason(error)
         raise UsageError(
             f"port {port} of {_ADDRESS} cannot be used: {because}",
             remedy="give another --port, or leave it out",

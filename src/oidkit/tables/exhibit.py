@@ -58,11 +58,11 @@ class Numbers:
 
     at: NDArray[np.uint32]
     mid: NDArray[np.int32]
-    share: NDArray[np.float32]
+    share: NDArray[np.float64]
     place: NDArray[np.int16]
     flags: Mapping[str, NDArray[np.int8]]
     label_at: NDArray[np.uint32]
-    confidence: NDArray[np.float32]
+    confidence: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,7 +223,7 @@ def _numbers(rows: Mapping[str, pl.DataFrame], order: pl.DataFrame) -> Numbers:
     values = boxes.select(
         "at",
         pl.col("mid").fill_null(-1),
-        (wide * high).cast(pl.Float32).fill_null(0).alias("share"),
+        (wide * high).fill_null(0).alias("share"),
         (row * PLACES + column).alias("place"),
         *(pl.col(name).fill_null(-1).alias(word) for word, name in FLAGS.items()),
     )
@@ -235,7 +235,7 @@ def _numbers(rows: Mapping[str, pl.DataFrame], order: pl.DataFrame) -> Numbers:
         place=values["place"].to_numpy(),
         flags={word: values[word].to_numpy() for word in FLAGS},
         label_at=labels["at"].to_numpy(),
-        confidence=labels["Confidence"].fill_null(0).cast(pl.Float32).to_numpy(),
+        confidence=labels["Confidence"].fill_null(0).to_numpy(),
     )
 
 

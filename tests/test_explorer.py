@@ -1,0 +1,399 @@
+"""The explorer's server, over real HTTP: what it says, shows and takes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import oidkit
+from looked_at import LABELS, corners, every_label, seen
+from mirrors import CLASSES, environment, made_mirror
+from oidkit import Settings
+from oidkit.cli import main
+from oidkit.colours import colour_of, rgb_of
+from oidkit.explorer import Explorer, explore
+from oidkit.review import REVIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from looked_at import Seen
+
+HANDGUN = "/m/0gxl3"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a dataset with every label type, that nobody may change."""
+    return every_label(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def slow(whole: Path) -> dict[str, Seen]:
+    """Read it with the csv module."""
+    return seen(whole)
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path) -> Path:
+    """Copy it, to be reviewed."""
+    shutil.copytree(whole, tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def explorer(root: Path, tmp_path: Path) -> Iterator[Explorer]:
+    """Serve it."""
+    with explore(root, settings=Settings(cache=tmp_path / "cache")) as running:
+        yield running
+
+
+def ask(explorer: Explorer, path: str, body: object = None, **headers: str) -> tuple[int, bytes]:
+    """Ask for something below the token, or post JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    kind = {} if data is None else {"Content-Type": "application/json"}
+    request = urllib.request.Request(explorer.url + path, data, headers=kind | headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def told(explorer: Explorer, path: str, body: object = None) -> Any:
+    """Ask for JSON that has to come."""
+    status, data = ask(explorer, path, body)
+    assert status == 200, data
+    return json.loads(data)
+
+
+def picture(explorer: Explorer, path: str) -> Image.Image:
+    """Ask for a picture that has to come."""
+    status, data = ask(explorer, path)
+    assert status == 200
+    return Image.open(io.BytesIO(data))
+
+
+def test_the_page_and_its_parts_come(explorer: Explorer) -> None:
+    """Everything that the page names is there, and nothing comes from elsewhere."""
+    status, page = ask(explorer, "")
+    assert status == 200
+    text = page.decode()
+    assert "http://" not in text
+    assert "https://" not in text
+    parts = {piece.split('"')[0] for piece in text.split('="static/')[1:]}
+    assert parts
+    assert all(ask(explorer, f"static/{name}")[0] == 200 for name in parts)
+    assert ask(explorer, "static/nothing.js")[0] == 404
+
+
+def test_it_says_what_it_shows(explorer: Explorer, slow: dict[str, Seen], root: Path) -> None:
+    """Splits, label types and classes with their names and colours."""
+    about = told(explorer, "api/about")
+    assert about["images"] >= len(slow)
+    assert about["splits"] == ["train", "validation", "test"]
+    assert {*about["labels"]} == {*LABELS}
+    assert (about["name"], about["release"], about["mode"]) == ("out", "v7", "dataset")
+    named = {each["mid"]: each for each in about["classes"]}
+    assert named[HANDGUN] == {"mid": HANDGUN, "name": "Handgun", "colour": colour_of(HANDGUN)}
+    classes = [mid for one in slow.values() for mid in one.classes]
+    assert classes.count(about["classes"][0]["mid"]) == max(map(classes.count, {*classes}))
+
+
+def test_an_image_has_every_annotation_of_the_files(
+    explorer: Explorer, slow: dict[str, Seen]
+) -> None:
+    """Boxes with flags and clicks, masks, points, relationships, labels, narratives, author."""
+    kinds = set()
+    for name, one in [*slow.items()][::3]:
+        image = told(explorer, f"api/image/{name}")
+        assert sorted(map(str, (box["box"] for box in image["boxes"]))) == sorted(
+            str(corners(row)) for row in one.boxes
+        )
+        flags = {(box["mid"], box["flags"]["occluded"]) for box in image["boxes"]}
+        assert flags == {(row["LabelName"], int(row["IsOccluded"])) for row in one.boxes}
+        clicked = [box for box in image["boxes"] if box["clicks"]]
+        with_clicks = [row for row in one.boxes if float(row.get("XClick1X") or -1) >= 0]
+        assert len(clicked) == len(with_clicks)
+        assert {mask["key"] for mask in image["masks"]} == {
+            f"masks {row['MaskPath']}" for row in one.masks
+        }
+        assert len(image["points"]) == len(one.points)
+        assert len(image["relationships"]) == len(one.relationships)
+        assert {(each["mid"], each["confidence"]) for each in image["labels"]} == {
+            (row["LabelName"], float(row["Confidence"])) for row in one.labels
+        }
+        assert sorted(each["caption"] for each in image["narratives"]) == sorted(one.captions)
+        assert image["metadata"]["Title"] == one.title
+        kinds |= {kind for kind, value in image.items() if value}
+    wanted = {"boxes", "masks", "points", "relationships", "labels", "narratives", "metadata"}
+    assert kinds >= wanted
+
+
+def test_images_come_in_pages(explorer: Explorer) -> None:
+    """Pages follow each other without a gap, and one image leads to the next."""
+    whole = told(explorer, "api/images?count=500&any=/m/01g317")
+    names = [each["image"] for each in whole["images"]]
+    assert len(names) == whole["total"] > 20
+    paged = [
+        each["image"]
+        for first in range(0, whole["total"], 7)
+        for each in told(explorer, f"api/images?first={first}&count=7&any=/m/01g317")["images"]
+    ]
+    assert paged == names
+    middle = told(explorer, f"api/image/{names[3]}?any=/m/01g317")
+    assert (middle["previous"], middle["next"]) == (names[2], names[4])
+    assert (middle["place"], middle["total"]) == (3, len(names))
+    assert told(explorer, "api/images?first=100000")["images"] == []
+
+
+def test_pictures_are_those_of_the_folder(explorer: Explorer, root: Path) -> None:
+    """An image byte for byte, a small one in its shape, a mask in its class's colour."""
+    listed = told(explorer, f"api/images?count=500&any={HANDGUN}&label=masks")["images"]
+    one = next(each for each in listed if each["there"] and each["masks"][0]["url"])
+    status, data = ask(explorer, f"image/{one['image']}.jpg")
+    split, image_id = one["image"].split("/")
+    path = next((root / "images" / split).rglob(f"{image_id}.jpg"))
+    assert (status, data) == (200, path.read_bytes())
+    with picture(explorer, f"thumb/{one['image']}.jpg") as small:
+        assert max(small.size) == min(320, max(one["width"], one["height"]))
+        assert small.width / small.height == pytest.approx(one["width"] / one["height"], abs=0.02)
+    url = one["masks"][0]["url"]
+    with Image.open(root / "masks" / split / url.split("/")[2]) as mask:
+        wanted = np.asarray(mask.convert("L")) > 127
+    with picture(explorer, url) as shown:
+        pixels = np.asarray(shown.convert("RGBA"))
+    assert pixels.shape[:2] == wanted.shape
+    assert ((pixels[..., 3] == 128) == wanted).all()
+    assert (pixels[wanted][:, :3] == rgb_of(one["masks"][0]["mid"])).all()
+    assert not pixels[~wanted][:, 3].any()
+
+
+def test_a_small_picture_is_made_once(explorer: Explorer, root: Path, tmp_path: Path) -> None:
+    """It is kept in the cache, and made anew where the file has changed."""
+    listed = told(explorer, "api/images?count=500")["images"]
+    name = next(each["image"] for each in listed if each["there"])
+    first = ask(explorer, f"thumb/{name}.jpg")[1]
+    kept = [*(tmp_path / "cache" / "thumbnails").rglob("*.jpg")]
+    assert [path.read_bytes() for path in kept] == [first]
+    kept[0].write_bytes(b"from the cache")
+    assert ask(explorer, f"thumb/{name}.jpg")[1] == b"from the cache"
+    split, image_id = name.split("/")
+    for path in (root / "images" / split).rglob(f"{image_id}.jpg"):
+        path.write_bytes(path.read_bytes() + b"\0")
+    assert ask(explorer, f"thumb/{name}.jpg")[1] == first
+
+
+def test_what_is_not_there_is_said(explorer: Explorer, root: Path) -> None:
+    """An image that never came has its annotations and a sentence; a damaged one has no picture."""
+    listed = told(explorer, "api/images?count=500")["images"]
+    absent = next(each["image"] for each in listed if not each["there"])
+    assert "not in the folder" in told(explorer, f"api/image/{absent}")["missing"]
+    assert ask(explorer, f"thumb/{absent}.jpg")[0] == 404
+    assert ask(explorer, f"image/{absent}.jpg")[0] == 404
+    there = next(each["image"] for each in listed if each["there"])
+    split, image_id = there.split("/")
+    for path in (root / "images" / split).rglob(f"{image_id}.jpg"):
+        path.write_bytes(b"no JPEG at all")
+    assert ask(explorer, f"thumb/{there}.jpg")[0] == 404
+
+
+def test_a_link_out_of_the_folder_shows_nothing(
+    explorer: Explorer, root: Path, tmp_path: Path
+) -> None:
+    """A file that somebody has put a link in place of is not followed."""
+    listed = told(explorer, "api/images?count=500")["images"]
+    name = next(each["image"] for each in listed if each["there"])
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    split, image_id = name.split("/")
+    for path in (root / "images" / split).rglob(f"{image_id}.jpg"):
+        path.unlink()
+        path.symlink_to(tmp_path / "secret.jpg")
+    assert ask(explorer, f"image/{name}.jpg")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("size=x", "the filter size cannot be 'x'"),
+        ("size=0.5-0.1", "the filter size cannot be '0.5-0.1'"),
+        ("boxes=nan-1", "the filter boxes"),
+        ("split=dev", "choose from train, validation, test"),
+        ("any=Handgun", "give MIDs, such as /m/0gxl3"),
+        ("occluded=maybe", "choose from yes, no, unknown"),
+        ("place=8.0", "the filter place cannot be '8.0'"),
+        ("review=ugly", "choose from bad, good, none"),
+        ("first=-1", "first cannot be '-1'"),
+        ("count=" + "9" * 40, "count cannot be"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused(query: str, said: str, explorer: Explorer) -> None:
+    """One sentence with the remedy, as everywhere."""
+    status, data = ask(explorer, f"api/images?{query}")
+    assert status == 400
+    assert said in json.loads(data)["error"]
+
+
+# -- review ---------------------------------------------------------------------------------------
+
+
+def _first(explorer: Explorer) -> tuple[str, str]:
+    one = told(explorer, "api/images?count=1&label=boxes")["images"][0]
+    return one["image"], one["boxes"][0]["key"]
+
+
+def test_a_verdict_is_written_and_comes_back(explorer: Explorer, root: Path) -> None:
+    """It stands in `.oid/review.csv` at once, is counted and filtered, and can be taken back."""
+    image, key = _first(explorer)
+    given = {"image": image, "annotation": key, "verdict": "bad", "note": 'no, "never"\nthis'}
+    assert told(explorer, "api/review", given)["review"][key]["note"] == given["note"]
+    with (root / REVIEW).open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert f"{row['Split']}/{row['ImageID']}" == image
+    assert (row["Annotation"], row["Verdict"], row["Note"]) == (key, "bad", given["note"])
+    assert told(explorer, "api/counts")["review"]["bad"] == 1
+    assert told(explorer, "api/images?review=bad")["images"][0]["image"] == image
+    told(explorer, "api/review", given | {"annotation": "", "verdict": "good", "note": ""})
+    assert {*told(explorer, f"api/image/{image}")["review"]} == {"", key}
+    for annotation in (key, ""):
+        told(explorer, "api/review", given | {"annotation": annotation, "verdict": ""})
+    assert told(explorer, f"api/image/{image}")["review"] == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"image": "train/0000000000000000"},
+        {"image": "../etc"},
+        {"annotation": "boxes /m/0gxl3 0 0 1 1"},
+        {"verdict": "ugly"},
+        {"note": 5},
+    ],
+)
+def test_a_verdict_on_nothing_is_refused(
+    wrong: dict[str, object], explorer: Explorer, root: Path
+) -> None:
+    """Nothing is written."""
+    image, key = _first(explorer)
+    given = {"image": image, "annotation": key, "verdict": "bad", "note": ""} | wrong
+    status, data = ask(explorer, "api/review", given)
+    assert status == 400
+    assert json.loads(data)["error"]
+    assert not (root / REVIEW).exists()
+
+
+def test_only_json_is_taken(explorer: Explorer) -> None:
+    """What a form of another page could send is not, nor what is no object or too long."""
+    image, key = _first(explorer)
+    given = {"image": image, "annotation": key, "verdict": "bad", "note": ""}
+    plain = {"Content-Type": "text/plain"}
+    assert ask(explorer, "api/review", given, **plain)[0] == 415
+    assert ask(explorer, "api/review", [given])[0] == 400
+    assert ask(explorer, "api/review", given | {"note": "x" * 20_000})[0] == 413
+    assert ask(explorer, "api/review")[0] == 405
+
+
+# -- the command and the plan ----------------------------------------------------------------------
+
+
+def _started(*arguments: object, **env: str) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "oidkit", "view", *map(str, arguments), "--no-browser"]
+    process = subprocess.Popen(
+        command,
+        env=environment(**env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
+def test_the_command_serves_until_it_is_interrupted(root: Path, tmp_path: Path) -> None:
+    """`oid view DIR` prints an address with a token; Ctrl-C is its usual end."""
+    process, url = _started(root, OID_CACHE=str(tmp_path / "cache"))
+    with process:
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}api/about", timeout=30) as answer:
+            assert json.load(answer)["mode"] == "dataset"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
+def test_a_plan_shows_what_a_download_would_bring(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """`oid view --plan` has the images and boxes of the download, and pictures of the source."""
+    mirror = made_mirror(tmp_path_factory)
+    env = {"OID_CACHE": str(tmp_path / "cache"), "OID_SOURCE": str(mirror)}
+    process, url = _started("--plan", *CLASSES, "--limit", 9, "--quiet", **env)
+    with process:
+        with urllib.request.urlopen(f"{url}api/images?count=500", timeout=30) as answer:
+            planned = json.load(answer)["images"]
+        with urllib.request.urlopen(f"{url}api/about", timeout=30) as answer:
+            about = json.load(answer)
+        shown = {}
+        for one in planned:
+            try:
+                with urllib.request.urlopen(f"{url}thumb/{one['image']}.jpg") as answer:
+                    shown[one["image"]] = Image.open(io.BytesIO(answer.read())).size
+            except urllib.error.HTTPError as error:
+                error.close()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert (about["mode"], about["review"]) == ("plan", False)
+    out = tmp_path / "out"
+    chosen = oidkit.Selection(CLASSES, limit=9)
+    summary = oidkit.download(chosen, out, settings=Settings(str(mirror), tmp_path / "cache"))
+    assert len(planned) == summary.images.asked
+    assert sum(len(one["boxes"]) for one in planned) == summary.annotations["boxes"]
+    files = {f"{path.parts[-3]}/{path.stem}" for path in (out / "images").rglob("*.jpg")}
+    assert {*shown} == files
+    assert all(0 < max(size) <= 320 for size in shown.values())
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith("plan-")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "takes the folder of one download"),
+        (["a", "b"], "takes the folder of one download"),
+        (["{root}", "--limit", "5"], "--limit chooses nothing here: only --plan takes it"),
+        (["{tmp}"], "is no dataset of oidkit"),
+        (["--plan", "Handgunn"], "Handgun"),
+        (["{root}", "--port", "99999"], "port 99999"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    arguments: list[str],
+    said: str,
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Exit 2, and one sentence with the remedy."""
+    places = {"root": root, "tmp": tmp_path}
+    source = ["--source", str(made_mirror(tmp_path_factory)), "--cache", str(tmp_path / "c")]
+    given = [each.format(**places) for each in arguments]
+    assert main(["view", *given, *source, "--no-browser", "--quiet"]) == 2
+    assert said in capsys.readouterr().err
