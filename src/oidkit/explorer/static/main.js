@@ -230,6 +230,7 @@ class Explorer {
       { keys: ["j"], where: "image", words: "Next annotation", run: () => viewer.walk(1) },
       { keys: ["k"], where: "image", words: "Annotation before", run: () => viewer.walk(-1) },
       { keys: ["i"], where: "image", words: "Choose the image itself", run: () => viewer.choose("") },
+      { keys: ["z"], where: "image", words: "Larger, around the chosen annotation", run: () => viewer.zoom() },
       { keys: ["Escape"], shown: ["Esc"], where: "image", words: "Back to the images", run: () => this.store.closeImage() },
     ];
     return this.review ? [...table, ...this.#reviewKeys()] : table;
@@ -248,6 +249,7 @@ async function start() {
   try {
     const about = await api.about();
     setClasses(about.classes);
+    // At hand in the console, and for tests.
     window.explorer = new Explorer(about);
   } catch (error) {
     problem(`The explorer does not answer: ${error.message}`);
