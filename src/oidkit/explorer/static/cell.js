@@ -55,8 +55,14 @@ export class Cell {
     const width = image.width || 4;
     const height = image.height || 3;
     const scale = Math.min(size.width / width, size.height / height);
-    this.frame.style.width = `${Math.max(1, Math.round(width * scale))}px`;
-    this.frame.style.height = `${Math.max(1, Math.round(height * scale))}px`;
+    const wide = Math.max(1, Math.round(width * scale));
+    const high = Math.max(1, Math.round(height * scale));
+    const { style } = this.frame;
+    style.width = `${wide}px`;
+    style.height = `${high}px`;
+    // Whole pixels here, too: between two of them the picture and its lines are blurred.
+    style.marginLeft = `${Math.floor((size.width - wide) / 2)}px`;
+    style.marginTop = `${Math.floor((size.height - high) / 2)}px`;
   }
 
   #words(image) {

@@ -118,7 +118,8 @@ function matrixCell(store, a, b, n, most) {
 /** Draw them all, and keep the focus on what set the filter. */
 export function drawCharts(root, store, answer) {
   const focus = root.contains(document.activeElement) ? { ...document.activeElement.dataset } : {};
-  root.replaceChildren(classes(store, answer.classes), places(store, answer.places), sizes(store, answer.sizes), pairs(store, answer.pairs));
+  const cards = [classes(store, answer.classes), places(store, answer.places), sizes(store, answer.sizes), pairs(store, answer.pairs)];
+  root.replaceChildren(el("div", { class: "cards" }, ...cards));
   const [name] = Object.keys(focus);
   if (!name) return;
   for (const button of root.querySelectorAll("button")) {

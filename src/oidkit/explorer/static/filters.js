@@ -48,10 +48,10 @@ export class Filters {
     if (about.labels.length) this.#choice("label", "Label type", about.labels);
     if (about.labels.includes("boxes")) {
       this.#flags();
-      this.#range("size", "Box size", "share of the image, 0 to 1", "0.01", 1);
+      this.#range("size", "Box size", "share of the image, 0 to 1", "any", 1);
       this.#range("boxes", "Boxes an image", "a number", "1", null);
     }
-    if (about.labels.includes("image-labels")) this.#range("confidence", "Confidence", "of an image label, 0 to 1", "0.1", 1);
+    if (about.labels.includes("image-labels")) this.#range("confidence", "Confidence", "of an image label, 0 to 1", "any", 1);
     document.getElementById("clear").addEventListener("click", () => this.store.set(withoutFilters()));
     this.update(store.state);
   }
@@ -121,7 +121,6 @@ export class Filters {
     document.getElementById("clear").disabled = !any;
     for (const { name, word, input } of this.#choices) input.checked = state[name].includes(word);
     if (document.activeElement !== this.textInput) this.textInput.value = state.text;
-    else if (!state.text && this.textInput.value.trim() === "") this.textInput.value = "";
     this.classFilter.update(state);
     for (const name of ["size", "boxes", "confidence"]) this[name]?.update(state);
   }

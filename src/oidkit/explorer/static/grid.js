@@ -49,7 +49,13 @@ export class Grid {
   /** Show another list, from its start. */
   async load(query) {
     this.root.setAttribute("aria-busy", "true");
-    const total = await this.pages.start(query);
+    let total = 0;
+    try {
+      total = await this.pages.start(query);
+    } catch (error) {
+      this.root.removeAttribute("aria-busy");
+      throw error;
+    }
     if (total === null) return null;
     this.root.removeAttribute("aria-busy");
     this.total = total;

@@ -8,6 +8,14 @@ import { drawOverlay, highlight } from "./overlay.js";
 import { metadataList } from "./metadata.js";
 import { filterQuery } from "./state.js";
 
+const LARGER = 2.5;
+
+/** Where an annotation lies, if it lies anywhere. */
+function boxOf(image, key) {
+  const found = [...image.boxes, ...image.masks, ...image.relationships, ...image.points].find((one) => one.key === key);
+  return found?.box ?? found?.box1 ?? (found && "x" in found ? [found.x, found.y, found.x, found.y] : null);
+}
+
 export class Viewer {
   image = null;
   chosen = "";
@@ -26,15 +34,17 @@ export class Viewer {
     this.closeButton = el("button", { type: "button", class: "quiet", id: "viewer-close", title: "Back to the images (Esc)", onclick: () => this.hooks.close() }, icon("back"), "All images");
     this.previous = move("previous", "Previous image", () => this.step("previous"));
     this.next = move("next", "Next image", () => this.step("next"));
+    this.zoomButton = move("zoom", "Larger (z)", () => this.zoom());
+    this.zoomButton.setAttribute("aria-pressed", "false");
     this.title = el("h2", { id: "viewer-title", tabindex: "-1" });
     this.place = el("p", { class: "muted", id: "viewer-place" });
     this.picture = el("img", { id: "picture", decoding: "async", draggable: "false" });
     this.frame = el("div", { class: "frame", id: "frame" }, this.picture);
     this.missing = el("p", { class: "note", id: "missing", hidden: true });
-    this.stage = el("div", { class: "stage" }, this.frame);
+    this.stage = el("div", { class: "stage", id: "stage", role: "region", "aria-label": "Picture" }, this.frame);
     this.side = el("div", { class: "side", id: "side", tabindex: "0", role: "region", "aria-label": "Annotations and metadata" });
     this.root.append(
-      el("div", { class: "viewer-head" }, this.closeButton, this.title, this.place, el("div", { class: "moves" }, this.previous, this.next)),
+      el("div", { class: "viewer-head" }, this.closeButton, this.title, this.place, el("div", { class: "moves" }, this.zoomButton, this.previous, this.next)),
       el("div", { class: "viewer-body" }, el("div", { class: "stage-box" }, this.missing, this.stage), this.side),
     );
     this.picture.addEventListener("error", () => this.#absent("The file of this image cannot be shown."));
@@ -48,6 +58,7 @@ export class Viewer {
       side.addEventListener("pointerover", (event) => this.#light(keyAt(event.target) || this.chosen));
       side.addEventListener("pointerleave", () => this.#light(this.chosen));
     }
+    this.frame.addEventListener("dblclick", () => this.zoom());
     this.frame.addEventListener("click", (event) => this.choose(keyAt(event.target), { scroll: true }));
     this.side.addEventListener("click", (event) => {
       const pick = event.target.closest(".pick");
@@ -98,6 +109,7 @@ export class Viewer {
     this.redraw();
     this.choose(same && keysOf(image).includes(this.chosen) ? this.chosen : "");
     if (!same) this.side.scrollTop = 0;
+    if (!same && this.zoomed) this.zoom(false);
     announce(`${id}, ${among}`);
     this.#ahead(image);
   }
@@ -152,9 +164,31 @@ export class Viewer {
     const height = this.image.height || 3;
     const room = { width: this.stage.clientWidth, height: this.stage.clientHeight };
     if (!room.width || !room.height) return;
-    const scale = Math.min(room.width / width, room.height / height);
-    this.frame.style.width = `${Math.round(width * scale)}px`;
-    this.frame.style.height = `${Math.round(height * scale)}px`;
+    const fitting = Math.min(room.width / width, room.height / height);
+    const scale = this.zoomed ? Math.max(1, fitting * LARGER) : fitting;
+    const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
+    const { style } = this.frame;
+    style.width = `${size.width}px`;
+    style.height = `${size.height}px`;
+    // In the middle, but at a whole pixel: a mask is to cover the very pixels of its picture.
+    style.marginLeft = `${Math.max(0, Math.floor((room.width - size.width) / 2))}px`;
+    style.marginTop = `${Math.max(0, Math.floor((room.height - size.height) / 2))}px`;
+  }
+
+  /** Show the picture larger, around what is chosen, or as a whole again. */
+  zoom(on = !this.zoomed) {
+    this.zoomed = on;
+    this.stage.classList.toggle("zoomed", on);
+    this.zoomButton.setAttribute("aria-pressed", String(on));
+    // A region that scrolls has to be reached by the keyboard; one that does not is only in the way.
+    if (on) this.stage.tabIndex = 0;
+    else this.stage.removeAttribute("tabindex");
+    this.#fit();
+    const [x0, y0, x1, y1] = (this.image && boxOf(this.image, this.chosen)) ?? [0, 0, 1, 1];
+    this.stage.scrollTo(
+      (this.frame.offsetWidth * (x0 + x1)) / 2 - this.stage.clientWidth / 2,
+      (this.frame.offsetHeight * (y0 + y1)) / 2 - this.stage.clientHeight / 2,
+    );
   }
 
   // The neighbours are asked for ahead: going through a list does not wait for the disk.

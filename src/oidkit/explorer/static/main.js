@@ -221,13 +221,16 @@ class Explorer {
       { keys: ["h"], where: "images", words: "Go to the charts", run: () => this.#page("charts") },
       { keys: ["d"], where: "everywhere", words: "Theme: auto, light, dark", run: () => nextTheme(by("theme")) },
       { keys: ["?"], where: "everywhere", words: "These keys", run: () => this.keyboard.help() },
-      { keys: [], shown: ["←", "→", "↑", "↓", "Page up", "Page down", "Home", "End"], where: "images", words: "Go from image to image" },
+      { keys: [], shown: ["←", "→", "↑", "↓"], where: "images", words: "Go from image to image" },
+      { keys: [], shown: ["Page up", "Page down"], where: "images", words: "A screen up or down" },
+      { keys: [], shown: ["Home", "End"], where: "images", words: "First and last image" },
       { keys: [], shown: ["Enter"], where: "images", words: "Open the image" },
       { keys: ["ArrowLeft"], shown: ["←"], where: "image", words: "Previous image", run: () => viewer.step("previous") },
       { keys: ["ArrowRight"], shown: ["→"], where: "image", words: "Next image", run: () => viewer.step("next") },
       { keys: ["j"], where: "image", words: "Next annotation", run: () => viewer.walk(1) },
       { keys: ["k"], where: "image", words: "Annotation before", run: () => viewer.walk(-1) },
       { keys: ["i"], where: "image", words: "Choose the image itself", run: () => viewer.choose("") },
+      { keys: ["z"], where: "image", words: "Larger, around the chosen annotation", run: () => viewer.zoom() },
       { keys: ["Escape"], shown: ["Esc"], where: "image", words: "Back to the images", run: () => this.store.closeImage() },
     ];
     return this.review ? [...table, ...this.#reviewKeys()] : table;
@@ -246,6 +249,7 @@ async function start() {
   try {
     const about = await api.about();
     setClasses(about.classes);
+    // At hand in the console, and for tests.
     window.explorer = new Explorer(about);
   } catch (error) {
     problem(`The explorer does not answer: ${error.message}`);

@@ -22,13 +22,12 @@ export class RangeFilter {
     this.title = title;
     this.list = el("ul", { class: "bars", "aria-label": title });
     const field = (side, words) => {
-      const input = el("input", { type: "number", min: 0, max: most, step: "any", inputmode: "decimal", "data-range": name, "data-side": side, "aria-label": `${title}, ${words}`, placeholder: words });
+      const input = el("input", { type: "number", min: 0, max: most, step, inputmode: "decimal", "data-range": name, "data-side": side, "aria-label": `${title}, ${words}`, placeholder: words });
       input.addEventListener("change", () => this.#typed());
       return input;
     };
     this.from = field("from", "from");
     this.to = field("to", "to");
-    this.from.step = this.to.step = step === "1" ? "1" : "any";
     const fields = el("div", { class: "range-fields" }, this.from, el("span", { "aria-hidden": "true" }, "–"), this.to, el("span", { class: "unit" }, unit));
     this.element = el("div", {}, this.list, fields);
   }
