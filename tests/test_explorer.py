@@ -269,8 +269,12 @@ def test_a_verdict_is_written_and_comes_back(explorer: Explorer, root: Path) -> 
     assert told(explorer, "api/images?review=bad")["images"][0]["image"] == image
     told(explorer, "api/review", given | {"annotation": "", "verdict": "good", "note": ""})
     assert {*told(explorer, f"api/image/{image}")["review"]} == {"", key}
+    alone = told(explorer, "api/review", given | {"verdict": ""})["review"][key]
+    assert alone == {"verdict": "", "note": given["note"]}
+    assert told(explorer, "api/counts")["review"] | {"none": 0} == {"bad": 0, "good": 1, "none": 0}
     for annotation in (key, ""):
-        told(explorer, "api/review", given | {"annotation": annotation, "verdict": ""})
+        nothing = {"annotation": annotation, "verdict": "", "note": ""}
+        told(explorer, "api/review", given | nothing)
     assert told(explorer, f"api/image/{image}")["review"] == {}
 
 

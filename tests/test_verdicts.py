@@ -112,6 +112,7 @@ def test_a_merge_keeps_the_later_of_two(ours: list[Mark], theirs: list[Mark]) ->
         (HEADER + "dev,0000000000000001,,bad,,,\n", "line 2 names no image"),
         (HEADER + "train,1,,bad,,,\n", "line 2 names no image"),
         (HEADER + "train,0000000000000001,,ugly,,,\n", "the verdict 'ugly'"),
+        (HEADER + "train,0000000000000001,x,,,,\n", "neither a verdict nor a note"),
         (HEADER + "train,0000000000000001\n", "the verdict"),
         ("\xff", "is no text in UTF-8"),
     ],
@@ -130,7 +131,7 @@ def test_a_file_of_something_else_is_refused(text: str, said: str, root: Path) -
 def test_the_command_merges_and_counts(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`oid review DIR --merge FILE`: what a colleague found is in ours, the later verdict counts."""
+    """What a colleague found is in ours after `oid review DIR --merge FILE`; the later counts."""
     one, other = "train/0000000000000001", "train/0000000000000002"
     mark(root, (one, ""), (other, ""))
     theirs = Review()
@@ -151,7 +152,7 @@ def test_the_command_merges_and_counts(
     assert main(["review", str(root)]) == 0
     assert "2 images, 1 annotation with a verdict: 2 bad, 1 good" in capsys.readouterr().out
     assert main(["review", str(root), "--merge", "nothing.csv"]) == 2
-    assert "there is no file nothing.csv" in sentence(capsys.readouterr().err)
+    assert "there is no file nothing.csv" in sentence(capsys)
 
 
 def test_verdicts_outlive_downloads_and_checks(root: Path, capsys: Any) -> None:

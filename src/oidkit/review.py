@@ -37,7 +37,7 @@ __all__ = [
     "read_review",
 ]
 
-Verdict = Literal["bad", "good"]
+Verdict = Literal["bad", "good", ""]
 REVIEW = ".oid/review.csv"
 """Where the verdicts of a dataset stand."""
 _COLUMNS = ("Split", "ImageID", "Annotation", "Verdict", "Note", "Reviewer", "Time")
@@ -58,7 +58,7 @@ _KEYED: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A verdict on an image, or with an `annotation` on one of it.
+    """A verdict on an image, or with an `annotation` on one of it; "" for a note alone.
 
     `image` is ``split/ImageID``; `time` is UTC as ``2026-03-01T10:11:12Z``.
     """
@@ -199,6 +199,8 @@ def _marks(path: Path, text: str) -> Iterator[Mark]:
         verdict = row["Verdict"]
         if verdict not in get_args(Verdict):
             raise _malformed(path, line, f"has the verdict '{verdict}', which is not bad or good")
+        if not verdict and not row["Note"]:
+            raise _malformed(path, line, "has neither a verdict nor a note")
         yield Mark(
             image=f"{row['Split']}/{row['ImageID']}",
             annotation=row["Annotation"] or "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ class MergedFile:
 class ReviewCounts:
     """The verdicts of a dataset: on `images`, on `annotations`, and how many are `bad` or `good`.
 
+    Notes without a verdict are `noted`.
+
     `path` is the file that they stand in, to be handed to a colleague.
     """
 
@@ -38,6 +41,7 @@ class ReviewCounts:
     annotations: int
     bad: int
     good: int
+    noted: int
     merged: tuple[MergedFile, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
@@ -69,13 +73,14 @@ def review(root: Path | str, *, merge: Sequence[Path | str] = ()) -> ReviewCount
     found = read_review(folder / REVIEW)
     marks = found.marks.values()
     images = sum(not mark.annotation for mark in marks)
-    bad = sum(mark.verdict == "bad" for mark in marks)
+    counts = Counter(mark.verdict for mark in marks)
     return ReviewCounts(
         path=str(folder / REVIEW),
         images=images,
         annotations=len(found) - images,
-        bad=bad,
-        good=len(found) - bad,
+        bad=counts["bad"],
+        good=counts["good"],
+        noted=counts[""],
         merged=tuple(merged),
     )
 

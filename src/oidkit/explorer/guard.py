@@ -32,6 +32,10 @@ HEADERS = {
 """Of every answer; without a referrer the token does not leave with a link."""
 
 
+_LONGEST_HEAD = 8192
+"""Bytes of headers and address; an address of the page may name 200 classes, of 10 bytes each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """Lets requests to ``/TOKEN/...`` pass to the app as ``/...``, if they come from here."""
@@ -63,6 +67,9 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        if head + len(scope.get("raw_path", b"")) + len(scope["query_string"]) > _LONGEST_HEAD:
+            return 431, "This request is longer than any that the page sends."
         if headers.getlist("host") != [
             host for host in [headers.get("host")] if host in self.hosts
         ]:

@@ -159,7 +159,7 @@ class Viewer:
         if verdict not in ("bad", "good", ""):
             raise UsageError(f"'{verdict[:40]}' is no verdict", remedy="give bad, good or nothing")
         with self._busy, changed_review(self.root) as review:
-            if verdict:
+            if verdict or values["note"]:
                 review.put(self._mark(image, annotation, verdict, values["note"]))
             else:
                 review.remove(image, annotation)
