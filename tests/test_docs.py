@@ -271,6 +271,21 @@ def test_every_command_is_shown_in_use(command: str) -> None:
     assert not_named(command, "\n".join(page.read_text("utf-8") for page in HOW_TO)) == []
 
 
+def test_commands_in_sentences_and_tables_are_there() -> None:
+    """A command that a page names in a sentence or a table has the flags that stand with it."""
+    wrong, seen = [], 0
+    for page in PAGES:
+        for text in re.findall(r"`(oid [a-z][^`]*)`", prose(page)):
+            named = [each for each in COMMANDS if f"{text} ".startswith(f"oid {each} ")]
+            actions = [action for each in named for action in parser_of(each)._actions]
+            known = {flag for action in actions for flag in action.option_strings}
+            seen += len(named)
+            if not set(re.findall(r"--[\w-]+", text)) <= known:
+                wrong.append(f"{name_of(page)}: {text}")
+    assert wrong == []
+    assert seen > 50
+
+
 def test_every_call_is_shown_in_use(generator: ModuleType) -> None:
     """What a command does is shown as a call too; the demo has nothing to show in code."""
     code = "\n".join(block.text for block in shown("python"))
