@@ -51,7 +51,7 @@ READ := $(CONSUMERS)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test consumers test-consumers faults bench bench-quick peers check lint format docs lock build clean
+.PHONY: help demo test consumers test-consumers faults bench bench-quick peers check lint format docs pictures site lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
@@ -63,6 +63,8 @@ help:
 	@echo 'make check    style, types and layers alone'
 	@echo 'make format   mend what can be mended by itself'
 	@echo 'make docs     write the generated pages of docs/reference again'
+	@echo 'make pictures draw the pictures of docs/pictures again'
+	@echo 'make site     the documentation as a site, in build/site'
 	@echo 'make lock     lock the dependencies again (LOCK=--upgrade for newer ones)'
 	@echo 'make build    a wheel with its SBOM, and a source archive, in dist/'
 	@echo 'make clean    remove everything that make has made'
@@ -112,6 +114,14 @@ format: $(DEV)
 
 docs: $(BASE)
 	$(BIN)/python docs/reference/generate.py
+
+pictures: $(BASE)
+	$(BIN)/python docs/pictures.py
+
+# Strict: a link or a page that leads nowhere is an error. The site loads nothing from elsewhere.
+site: $(DEV)
+	$(BIN)/python -m sphinx -b html -W -n --keep-going -q -d build/site-doctrees -c docs . build/site
+	@echo 'The site is build/site/index.html'
 
 lock:
 	$(COMPILE) --group dev -o requirements/dev.txt

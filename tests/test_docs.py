@@ -22,7 +22,7 @@ from oidkit.cli import COMMANDS, main, parser_of
 from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,9 +143,8 @@ def run_python(block: Block, names: dict[str, Any]) -> None:
             asyncio.run(result)
 
 
-@pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_what_a_page_shows_runs(page: Path, desk: Path, mirror: Path) -> None:
-    """Commands and Python of a page run from top to bottom, against a release over HTTP."""
+def run_page(page: Path, mirror: Path, *, python: Container[str]) -> None:
+    """Run the commands of a page, and its code in these languages, from top to bottom."""
     names: dict[str, Any] = {}
     for block in BLOCKS[page]:
         if block.word == "not run":
@@ -158,8 +157,14 @@ def test_what_a_page_shows_runs(page: Path, desk: Path, mirror: Path) -> None:
             shutil.copyfile(mirror / key, place)
         if block.language == "sh":
             run_shell(block)
-        elif block.language == "python":
+        elif block.language in python:
             run_python(block, names)
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_what_a_page_shows_runs(page: Path, desk: Path, mirror: Path) -> None:
+    """Commands and Python of a page run from top to bottom, against a release over HTTP."""
+    run_page(page, mirror, python=("python",))
 
 
 def test_pages_are_run_at_all() -> None:
@@ -188,7 +193,7 @@ def test_what_is_not_run_says_why() -> None:
     """The reason of a block that is not run is a few words at least, and such blocks are few."""
     left_out = [block for block in ALL if block.word == "not run"]
     assert [block.where for block in left_out if len(block.rest.split()) < 4] == []
-    assert len(left_out) < 8
+    assert len(left_out) < 12
 
 
 # -- what the pages say of the code -----------------------------------------------------------
@@ -264,6 +269,21 @@ def test_every_command_is_shown_in_use(command: str) -> None:
     lines = [line for block in shown("sh") for line in block.commands]
     assert [line for line in lines if line.startswith(f"oid {command}")]
     assert not_named(command, "\n".join(page.read_text("utf-8") for page in HOW_TO)) == []
+
+
+def test_commands_in_sentences_and_tables_are_there() -> None:
+    """A command that a page names in a sentence or a table has the flags that stand with it."""
+    wrong, seen = [], 0
+    for page in PAGES:
+        for text in re.findall(r"`(oid [a-z][^`]*)`", prose(page)):
+            named = [each for each in COMMANDS if f"{text} ".startswith(f"oid {each} ")]
+            actions = [action for each in named for action in parser_of(each)._actions]
+            known = {flag for action in actions for flag in action.option_strings}
+            seen += len(named)
+            if not set(re.findall(r"--[\w-]+", text)) <= known:
+                wrong.append(f"{name_of(page)}: {text}")
+    assert wrong == []
+    assert seen > 50
 
 
 def test_every_call_is_shown_in_use(generator: ModuleType) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
-from test_docs import BLOCKS, ROOT, name_of, run_python, run_shell
+from test_docs import BLOCKS, ROOT, name_of, run_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,13 +33,6 @@ def test_what_a_guide_shows_runs(
     monkeypatch.setenv("OID_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
-    if page.stem == "pytorch":
+    if any("torch" in block.text for block in BLOCKS[page] if block.language == "py"):
         pytest.importorskip("torch", reason="PyTorch is not there (TORCH= of the Makefile)")
-    names: dict[str, Any] = {}
-    for block in BLOCKS[page]:
-        if block.word == "not run":
-            continue
-        if block.language == "sh":
-            run_shell(block)
-        elif block.language in ("py", "python"):
-            run_python(block, names)
+    run_page(page, mirror.root, python=("py", "python"))
