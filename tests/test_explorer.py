@@ -24,7 +24,7 @@ from oidkit import Settings
 from oidkit.cli import main
 from oidkit.colours import colour_of, rgb_of
 from oidkit.explorer import Explorer, explore
-from oidkit.review import REVIEW
+from oidkit.verdicts import REVIEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from oidkit import export
 from oidkit.api.reviewing import review
 from oidkit.cli import main
 from oidkit.errors import MalformedError, UsageError
-from oidkit.review import REVIEW, Mark, Review, changed_review, key_of, read_review
+from oidkit.verdicts import REVIEW, Mark, Review, changed_review, key_of, read_review
 
 if TYPE_CHECKING:
     from pathlib import Path

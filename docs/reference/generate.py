@@ -31,6 +31,7 @@ CALLS = (
     "fetch",
     "verify",
     "stats",
+    "review",
     "split",
     "classes",
     "class_tree",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oidkit.api.fetchlist import fetch
     from oidkit.api.index import IndexEntry, index_build, index_info
     from oidkit.api.listing import ClassRow, class_tree, classes
+    from oidkit.api.reviewing import ReviewCounts, review
     from oidkit.api.settings import Settings
     from oidkit.api.splitting import SplitResult, split
     from oidkit.api.summary import Count, Summary
@@ -28,6 +29,7 @@ __all__ = [
     "ExportSummary",
     "IndexEntry",
     "Report",
+    "ReviewCounts",
     "Settings",
     "SplitResult",
     "Statistics",
@@ -40,6 +42,7 @@ __all__ = [
     "index_build",
     "index_info",
     "plan",
+    "review",
     "split",
     "stats",
     "verify",
@@ -52,6 +55,7 @@ _PLACES = {
     "ExportSummary": "exporting",
     "IndexEntry": "index",
     "Report": "verifying",
+    "ReviewCounts": "reviewing",
     "Settings": "settings",
     "SplitResult": "splitting",
     "Statistics": "counting",
@@ -64,6 +68,7 @@ _PLACES = {
     "index_build": "index",
     "index_info": "index",
     "plan": "downloading",
+    "review": "reviewing",
     "split": "splitting",
     "stats": "counting",
     "verify": "verifying",

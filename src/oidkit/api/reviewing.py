@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oidkit.api.opening import whole_dataset
 from oidkit.errors import UsageError
-from oidkit.review import REVIEW, Merged, Review, changed_review, read_review
+from oidkit.verdicts import REVIEW, Merged, Review, changed_review, read_review
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

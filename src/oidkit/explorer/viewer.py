@@ -13,17 +13,17 @@ import numpy as np
 
 from oidkit.colours import colour_of
 from oidkit.errors import UsageError
-from oidkit.review import REVIEW, Mark, Review, changed_review, key_of, read_review
 from oidkit.tables.gathering import FLAGS, SPLITS
 from oidkit.tables.sieve import Sifter
+from oidkit.verdicts import REVIEW, Mark, Review, changed_review, key_of, read_review
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from oidkit.review import Verdict
     from oidkit.tables.exhibit import Exhibit
     from oidkit.tables.sieve import Sieve
+    from oidkit.verdicts import Verdict
 
 __all__ = ["Pictures", "Viewer"]
 

@@ -32,7 +32,7 @@ class Unwanted:
 
     @classmethod
     def of(cls, marks: Iterable[tuple[int, str]]) -> Self:
-        """Read what the keys of `oidkit.review` name; each comes with the id of its image.
+        """Read what the keys of `oidkit.verdicts` name; each comes with the id of its image.
 
         A key of another label type, or one that somebody has changed by hand, names nothing.
         """
