@@ -45,6 +45,7 @@ FLAGS = {
         *("--multi-label", "--several", "--json", "--quiet"),
     },
     "stats": {"--top", "--json"},
+    "report": {"--out", "--quiet"},
     "verify": {"--repair", "--json", "--quiet"},
     "index info": {"--check", "--json"},
     "index build": {"--check", "--split", "--labels", "--no-metadata", "--json", "--quiet"},

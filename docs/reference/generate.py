@@ -31,6 +31,8 @@ CALLS = (
     "fetch",
     "verify",
     "stats",
+    "report",
+    "draw",
     "split",
     "classes",
     "class_tree",

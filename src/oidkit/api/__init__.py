@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oidkit.api.counting import Statistics, stats
     from oidkit.api.downloading import download, plan
+    from oidkit.api.drawings import draw
     from oidkit.api.exporting import ExportOptions, ExportSummary, export
     from oidkit.api.fetchlist import fetch
+    from oidkit.api.folders import DatasetFolder
     from oidkit.api.index import IndexEntry, index_build, index_info
     from oidkit.api.listing import ClassRow, class_tree, classes
+    from oidkit.api.reporting import report
     from oidkit.api.settings import Settings
     from oidkit.api.splitting import SplitResult, split
     from oidkit.api.summary import Count, Summary
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassRow",
     "Count",
+    "DatasetFolder",
     "ExportOptions",
     "ExportSummary",
     "IndexEntry",
@@ -35,11 +39,13 @@ __all__ = [
     "class_tree",
     "classes",
     "download",
+    "draw",
     "export",
     "fetch",
     "index_build",
     "index_info",
     "plan",
+    "report",
     "split",
     "stats",
     "verify",
@@ -48,6 +54,7 @@ __all__ = [
 _PLACES = {
     "ClassRow": "listing",
     "Count": "summary",
+    "DatasetFolder": "folders",
     "ExportOptions": "exporting",
     "ExportSummary": "exporting",
     "IndexEntry": "index",
@@ -59,11 +66,13 @@ _PLACES = {
     "class_tree": "listing",
     "classes": "listing",
     "download": "downloading",
+    "draw": "drawings",
     "export": "exporting",
     "fetch": "fetchlist",
     "index_build": "index",
     "index_info": "index",
     "plan": "downloading",
+    "report": "reporting",
     "split": "splitting",
     "stats": "counting",
     "verify": "verifying",

@@ -28,6 +28,7 @@ COMMANDS = {
     "split": "Cut the rows of a class out of an annotation CSV, and list their images.",
     "fetch": "Fetch the images of a list, as the official downloader.py does.",
     "stats": "Show a dataset folder in numbers: classes, boxes, sizes, licences.",
+    "report": "Write a dataset folder as one HTML page: numbers, charts, a contact sheet.",
     "verify": "Check every file of a dataset folder, and fetch again what is damaged.",
     "index info": "Show the tables and mask indexes that are in the cache.",
     "index build": "Build tables and mask indexes ahead of time.",
