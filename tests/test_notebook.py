@@ -57,7 +57,9 @@ def test_a_notebook_runs(notebook: Path, desk: Path) -> None:
     tables = {code.splitlines()[-1] for code, data in cells.items() if "text/html" in data}
     assert {"selection", "summary", "handguns"} <= tables
     assert any(line.startswith("oidkit.plan(") for line in tables)
-    drawings = [data for code, data in cells.items() if code.splitlines()[-1].startswith("oidkit.draw")]
+    drawings = [
+        data for code, data in cells.items() if code.splitlines()[-1].startswith("oidkit.draw")
+    ]
     assert len(drawings) == 2
     assert all(data["image/png"] for data in drawings)
     folder = next(data["text/html"] for code, data in cells.items() if code.endswith("\nhandguns"))
@@ -71,7 +73,7 @@ def test_a_notebook_is_stored_as_it_was_written(notebook: Path) -> None:
     """No output, no count of runs, no path of a machine; it is valid, and there is one at all."""
     text = notebook.read_text(encoding="utf-8")
     book = json.loads(text)
-    nbformat.validate(book)  # type: ignore[no-untyped-call]
+    nbformat.validate(book)
     code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
     assert [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
     assert re.findall(r"/(?:home|root|tmp|work|Users)/|[A-Z]:\\\\", text) == []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dot", "Mark", "Tie", "annotated"]
 
-_DARK: Colour = (17, 17, 17)
+_DARK: Colour = (0, 0, 0)
 _LIGHT: Colour = (255, 255, 255)
 _LONGEST_NAME = 60
 _AS_FAR_FROM_BOTH = 0.18
@@ -134,10 +134,10 @@ class _Pen:
         self._font: FreeTypeFont | PlainFont = ImageFont.load_default(max(11, max(size) / 52))
 
     def place(self, at: Place) -> Place:
-        """Give the pixels of a place; one outside lies on the edge."""
+        """Give the pixel of a place; one outside lies on the edge."""
         return (
-            min(max(at[0], 0.0), 1.0) * (self._size[0] - 1),
-            min(max(at[1], 0.0), 1.0) * (self._size[1] - 1),
+            round(min(max(at[0], 0.0), 1.0) * (self._size[0] - 1)),
+            round(min(max(at[1], 0.0), 1.0) * (self._size[1] - 1)),
         )
 
     def box(self, box: Box) -> Box:

@@ -23,7 +23,7 @@ GENERATOR = "oidkit report"
 """What a report names as its maker, by which one is told from other files."""
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_MOST_SELECTIONS = 12
+_MOST_SELECTIONS, _VALUE = 6, 900
 _RECIPE_LINES, _RECIPE_WIDTH = 160, 300
 _PARTS = {
     "asked": "What was asked",
@@ -133,7 +133,7 @@ def _asked(told: Told) -> Iterator[str]:
 
 def _fields(title: str, rows: Sequence[tuple[str, str]]) -> str:
     body = "".join(
-        f'<tr><th scope="row">{escaped(name)}</th><td>{escaped(value, most=1500)}</td></tr>'
+        f'<tr><th scope="row">{escaped(name)}</th><td>{escaped(value, most=_VALUE)}</td></tr>'
         for name, value in rows
     )
     return card(
@@ -184,7 +184,8 @@ def _sheet(told: Told) -> Iterator[str]:
     else:
         yield "<p>No image is there to be shown.</p>"
     if told.left_out:
-        yield f'<p class="bad">{told.left_out:,} images cannot be decoded: run oid verify.</p>'
+        images = "image" if told.left_out == 1 else "images"
+        yield f'<p class="bad">{told.left_out:,} {images} cannot be decoded: run oid verify.</p>'
     yield from figures(told.shown, told.names)
 
 

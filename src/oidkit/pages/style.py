@@ -52,6 +52,8 @@ caption{text-align:left;font-weight:600;padding-bottom:.4rem}
 th,td{text-align:left;padding:.2rem .9rem .2rem 0;vertical-align:top}
 tbody th{font-weight:400;overflow-wrap:anywhere}
 tbody td{overflow-wrap:anywhere}
+.scroll td{overflow-wrap:normal}
+.scroll tbody th{min-width:8rem}
 thead th{color:var(--soft);font-weight:500;font-size:.8125rem}
 thead tr{border-bottom:1px solid var(--rule)}
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
