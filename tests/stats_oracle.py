@@ -108,11 +108,14 @@ def box_numbers(root: Path, boxes: Rows) -> dict[str, Any]:
     """Measure every box."""
     sizes = sizes_of(root)
     shares, areas, ratios = [], [], []
+    places = [[0] * 8 for _ in range(8)]
     flags = {word: Counter[str]() for word in FLAGS}
     for split, row in boxes:
         wide = float(row["XMax"]) - float(row["XMin"])
         high = float(row["YMax"]) - float(row["YMin"])
         shares.append(wide * high)
+        across, down = (float(row[f"{side}Min"]) + float(row[f"{side}Max"]) for side in "XY")
+        places[min(int(down * 4), 7)][min(int(across * 4), 7)] += 1
         if size := sizes.get((split, row["ImageID"])):
             wide, high = wide * size[0], high * size[1]
             areas.append(wide * high)
@@ -128,6 +131,7 @@ def box_numbers(root: Path, boxes: Rows) -> dict[str, Any]:
             "shares": counted(shares, [*SHARES], 1.0),
             "pixels": {key: pixels[key] for key in ("small", "medium", "large", "unknown")},
         },
+        "box_places": places,
         "box_ratios": {
             "median": median(ratios),
             "histogram": counted(ratios, [*RATIOS]),

@@ -50,6 +50,7 @@ FLAGS = {
     "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet"},
     "review": {"--merge", "--json"},
     "stats": {"--top", "--json"},
+    "report": {"--out", "--quiet"},
     "verify": {"--repair", "--json", "--quiet"},
     "index info": {"--check", "--json"},
     "index build": {"--check", "--split", "--labels", "--no-metadata", "--json", "--quiet"},

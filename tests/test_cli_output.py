@@ -165,7 +165,7 @@ def test_a_download_is_summed_up_for_people(
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        *("images", "masks", "boxes", "received", "folder")
+        *("images", "masks", "boxes", "received", "folder", "report")
     ]
     assert " fetched, " in lines[0]
     assert main(arguments) == 0

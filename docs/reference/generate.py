@@ -32,6 +32,8 @@ CALLS = (
     "verify",
     "stats",
     "review",
+    "report",
+    "draw",
     "split",
     "classes",
     "class_tree",

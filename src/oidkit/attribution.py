@@ -8,11 +8,10 @@ names are what strangers typed. Nothing of them may become Markdown, HTML or a l
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
+from oidkit.markup import one_line, web_address
 from oidkit.rotation import degrees_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ _SLASHED = re.compile(r"([\\`*_{}\[\]()#!])")
 # @ and www. would begin a link, dollars a formula, tildes strike out, a bar ends a table's cell.
 _ENTITIES = {char: f"&#{ord(char)};" for char in "&<>\"':@$~|^"}
 _WWW = re.compile(r"(?i)(www)\.")
-_KEPT_FORMATS = "\u200c\u200d"  # joiners, which scripts and emoji need
 
 _HEAD = """\
 # Attribution
@@ -172,26 +170,11 @@ def _link(text: str, url: str) -> str:
 
 def _target(url: str) -> str:
     """Give an address as the target of a link, or nothing where it is no web address."""
-    plain = url.strip()
-    if not plain.lower().startswith(("http://", "https://")) or not plain.isprintable():
-        return ""
-    # Besides what an address may hold unquoted, brackets, quotation marks and backslashes go.
-    return quote(plain, safe=":/?#@!&+,;=%~-._").replace("&", "&amp;")
+    return web_address(url).replace("&", "&amp;")
 
 
 def as_markdown(text: str) -> str:
     """Make a text mean nothing but itself in Markdown and HTML, on one line."""
-    plain = " ".join("".join(map(_visible, text)).split())
-    slashed = _SLASHED.sub(r"\\\1", plain)
+    slashed = _SLASHED.sub(r"\\\1", one_line(text))
     marked = "".join(_ENTITIES.get(char, char) for char in slashed)
     return _WWW.sub(r"\1&#46;", marked)
-
-
-def _visible(char: str) -> str:
-    """Turn line ends and their like to spaces; drop what turns the writing around."""
-    if char in _KEPT_FORMATS:
-        return char
-    kind = unicodedata.category(char)
-    if kind in ("Cc", "Zl", "Zp"):
-        return " "
-    return "" if kind in ("Cf", "Cs") else char

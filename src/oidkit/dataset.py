@@ -5,6 +5,7 @@
     downloader_IDs_for_<mid>_<split>.txt
     csv/  images/<split>/  masks/<split>/  attribution.csv
     ATTRIBUTION.md
+    report.html          what `oid report` writes, in no manifest
     .oid/dataset.json    the release, and every selection that went into the folder
     .oid/recipe.toml     the same for `oid download --recipe`
     .oid/manifest.csv    one row for each file that was asked for
@@ -63,7 +64,7 @@ __all__ = [
 
 _HEADER = 1 << 16
 _HOLE = bytes(4096)  # what a disk has of a file whose bytes did not reach it in time
-_OURS = {".oid", "images", "masks", "csv", "attribution.csv", "ATTRIBUTION.md"}
+_OURS = {".oid", "images", "masks", "csv", "attribution.csv", "ATTRIBUTION.md", "report.html"}
 _IDS = "downloader_IDs_for_"
 _SPLIT_ROWS = re.compile(r"[a-z0-9_]+_annotations\.csv")
 

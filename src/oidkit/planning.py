@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
+from oidkit.markup import fields_table
+from oidkit.quantities import byte_count
 from oidkit.ranges import Span, merge
 
 if TYPE_CHECKING:
@@ -167,6 +169,25 @@ class Plan:
             "bytes_to_receive": self.bytes_to_receive,
             "disk_needed": self.disk_needed,
         }
+
+    def as_rows(self) -> list[tuple[str, str]]:
+        """Word the plan for people, as names and values."""
+        images = sum(each.to_fetch for each in self.images), sum(each.asked for each in self.images)
+        masks = sum(each.to_fetch for each in self.masks), sum(each.asked for each in self.masks)
+        counts = [("images", images), *([("masks", masks)] if "masks" in self.rows else [])]
+        rows = [(word, f"{to_fetch:,} to fetch of {asked:,}") for word, (to_fetch, asked) in counts]
+        if self.from_originals:
+            rows.append(("originals", f"{self.from_originals:,} of them from outside the bucket"))
+        # Masks are counted as files already.
+        rows += [(label, f"{count:,}") for label, count in self.rows.items() if label != "masks"]
+        return [
+            *rows,
+            ("to receive", f"about {byte_count(self.bytes_to_receive)}"),
+            ("disk needed", f"about {byte_count(self.disk_needed)}"),
+        ]
+
+    def _repr_html_(self) -> str:
+        return fields_table("What a download would do", self.as_rows())
 
 
 def plan_images(

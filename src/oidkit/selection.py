@@ -9,6 +9,7 @@ from oidkit.catalog import LABELS, SPLITS, Label, Split
 from oidkit.choice import Match
 from oidkit.errors import UsageError
 from oidkit.imageids import ImageList
+from oidkit.markup import fields_table, plain_fields
 from oidkit.schema import BOXES, HUMAN_LABELS, MACHINE_LABELS, MASKS, POINTS, Keep, Schema
 
 if TYPE_CHECKING:
@@ -165,6 +166,17 @@ class Selection:
             if each.name not in plain and (value := getattr(self, each.name)) != each.default:
                 plain[each.name] = list(value) if isinstance(value, tuple | ImageList) else value
         return plain
+
+    def as_rows(self, names: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+        """Word the selection for people, as names and values; *names* are those of MIDs."""
+        plain = replace(self, image_ids=()).as_dict()
+        plain["labels"] = plain["labels"] or ["boxes", "masks"]
+        if self.image_ids:
+            plain["image_ids"] = f"{len(self.image_ids):,} listed"
+        return plain_fields(plain, names=names)
+
+    def _repr_html_(self) -> str:
+        return fields_table("Selection", self.as_rows())
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Selection:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from oidkit.api.counting import Statistics, stats
     from oidkit.api.downloading import download, plan
+    from oidkit.api.drawings import draw
     from oidkit.api.exporting import ExportOptions, ExportSummary, export
     from oidkit.api.fetchlist import fetch
+    from oidkit.api.folders import DatasetFolder
     from oidkit.api.index import IndexEntry, index_build, index_info
     from oidkit.api.listing import ClassRow, class_tree, classes
+    from oidkit.api.reporting import report
     from oidkit.api.reviewing import ReviewCounts, review
     from oidkit.api.settings import Settings
     from oidkit.api.splitting import SplitResult, split
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ClassRow",
     "Count",
+    "DatasetFolder",
     "ExportOptions",
     "ExportSummary",
     "IndexEntry",
@@ -37,11 +41,13 @@ __all__ = [
     "class_tree",
     "classes",
     "download",
+    "draw",
     "export",
     "fetch",
     "index_build",
     "index_info",
     "plan",
+    "report",
     "review",
     "split",
     "stats",
@@ -51,6 +57,7 @@ __all__ = [
 _PLACES = {
     "ClassRow": "listing",
     "Count": "summary",
+    "DatasetFolder": "folders",
     "ExportOptions": "exporting",
     "ExportSummary": "exporting",
     "IndexEntry": "index",
@@ -63,11 +70,13 @@ _PLACES = {
     "class_tree": "listing",
     "classes": "listing",
     "download": "downloading",
+    "draw": "drawings",
     "export": "exporting",
     "fetch": "fetchlist",
     "index_build": "index",
     "index_info": "index",
     "plan": "downloading",
+    "report": "reporting",
     "review": "reviewing",
     "split": "splitting",
     "stats": "counting",

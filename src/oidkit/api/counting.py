@@ -6,15 +6,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oidkit.api.opening import whole_dataset
+from oidkit.api.opening import class_names, whole_dataset
 from oidkit.dataset import describe
 from oidkit.errors import UsageError
-from oidkit.taxonomy import parse_class_file
+from oidkit.markup import columns_table
+from oidkit.quantities import byte_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Statistics", "names_in", "stats"]
+__all__ = ["Statistics", "stats"]
+
+_COUNTED = ("images", "files", "boxes", "masks")
+_RARE = ("missing", "failed", "negatives", "image_labels", "relationships", "points", "narratives")
+_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Statistics:
     `small` below 32² pixels, `medium` below 96², `large`, or `unknown` where the image's size is.
     `boxes_per_image` has `mean`, `median`, `most`, the first image that has as many, and a
     `histogram` over all images.
+
+    `box_places` counts the boxes by where their middle lies: 8 rows from the top, of 8 columns.
 
     `pairs` are the classes that share most images. `box_ratios` and `image_ratios` are width by
     height in pixels. `image_sizes` has the range of `width` and `height` and the most `common`.
@@ -62,10 +69,40 @@ class Statistics:
     relationships: Mapping[str, int]
     points: Mapping[str, int]
     narratives: Mapping[str, Any]
+    box_places: Sequence[Sequence[int]] = ()
 
     def as_dict(self) -> dict[str, object]:
         """Give the numbers as plain values."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        release = f", Open Images {self.release.upper()}" if self.release else ""
+        words = [*_COUNTED, *(word for word in _RARE if self._total(word))]
+        totals = [
+            (word.replace("_", " "), *self._of_splits(word), f"{self._total(word):,}")
+            for word in words
+        ]
+        size = [byte_count(each["bytes"]) for each in self.splits.values()]
+        totals.append(("image bytes", *size, byte_count(self._total("bytes"))))
+        header = ["", *self.splits, "all"]
+        name = f"{Path(self.folder).resolve().name}{release}"
+        shown = columns_table(name, header, totals)
+        if not self.classes:
+            return shown
+        more = len(self.classes) - _MOST_SHOWN
+        title = "Classes" + (f", the first {_MOST_SHOWN} of {len(self.classes):,}" * (more > 0))
+        counted = ("images", "boxes", "masks")
+        rows = [
+            (each["name"], each["mid"], *(f"{each[word]:,}" for word in counted))
+            for each in self.classes[:_MOST_SHOWN]
+        ]
+        return shown + columns_table(title, ("class", "MID", *counted), rows, texts=2)
+
+    def _of_splits(self, word: str) -> list[str]:
+        return [f"{each[word]:,}" for each in self.splits.values()]
+
+    def _total(self, word: str) -> int:
+        return sum(each[word] for each in self.splits.values())
 
 
 def stats(root: Path | str, *, top: int = 10) -> Statistics:
@@ -89,7 +126,7 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
 
     sizes = {split: dataset.image_sizes(split) for split in SPLITS}
     numbers = tallied(gather(folder, dataset.manifest, sizes), top=top)
-    names = names_in(folder)
+    names = class_names(folder)
     labels = numbers["image_labels"]
     numbers["classes"] = [_named(row, names) for row in numbers["classes"]]
     numbers["image_labels"] = labels | {
@@ -103,13 +140,3 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
 
 def _named(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {"mid": row["mid"], "name": names.get(row["mid"], row["mid"]), **row}
-
-
-def names_in(folder: Path) -> dict[str, str]:
-    """Read the display names of the classes, as far as the folder has them."""
-    names: dict[str, str] = {}
-    for name in ("class-descriptions.csv", "class-descriptions-boxable.csv"):
-        path = folder / "csv" / name
-        if path.is_file():
-            names |= parse_class_file(path.read_bytes(), name=str(path))
-    return names

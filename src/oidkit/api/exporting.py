@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.numbering import categories_of, with_hierarchy
-from oidkit.api.opening import no_dataset
+from oidkit.api.opening import opened
 from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures, stems_of
 from oidkit.api.reviewing import bad_marks
 from oidkit.api.settings import Settings
-from oidkit.dataset import Description, describe, read_dataset
 from oidkit.errors import InterruptedRunError, OidError, UsageError
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.formats.categories import printed_order
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
 
     from oidkit.api.pictures import Pictures
-    from oidkit.dataset import Dataset
     from oidkit.formats.categories import Categories
     from oidkit.formats.making import Made
     from oidkit.formats.model import Category, Picture, Resize, Writer
@@ -158,7 +156,7 @@ def export(
     shares = _shares(common.get("split_ratio") or {})
     splits = check_splits(common.get("splits") or ())
     folder, place = Path(root), Path(out)
-    dataset, description = _opened(folder)
+    dataset, description = opened(folder)
     upright = bool(common.get("upright")) and not description.is_upright
     if upright and not (folder / "attribution.csv").is_file():
         raise UsageError(
@@ -205,7 +203,7 @@ def read_folder(
 
     """
     asked = check_splits(splits)
-    dataset, description = _opened(root)
+    dataset, description = opened(root)
     categories, asked_for, every = categories_of(dataset, description, common)
     pictures = read_pictures(dataset, Asked(asked, stems_of(asked_for, every=every)), categories)
     return pictures, categories.listed
@@ -337,13 +335,6 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-
-
-def _opened(folder: Path) -> tuple[Dataset, Description]:
-    dataset, description = read_dataset(folder), describe(folder)
-    if dataset is None or description is None:
-        raise no_dataset(folder)
-    return dataset, description
 
 
 def _resizing(common: Mapping[str, Any]) -> Resizing:

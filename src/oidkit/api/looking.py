@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oidkit.api.counting import names_in
-from oidkit.api.opening import whole_dataset
+from oidkit.api.opening import class_names, whole_dataset
 from oidkit.dataset import describe
 from oidkit.taxonomy import parse_class_file
 
@@ -38,7 +37,7 @@ def look(root: Path | str) -> tuple[Exhibit, dict[str, str], str]:
 def _names(folder: Path) -> dict[str, str]:
     """Read the names of classes and of attributes, as far as the folder has them."""
     attributes = folder / "csv" / "attributes-description.csv"
-    names = names_in(folder)
+    names = class_names(folder)
     if attributes.is_file():
         names = parse_class_file(attributes.read_bytes(), name=str(attributes)) | names
     return names

@@ -49,6 +49,7 @@ class Asked:
 
     `stems` are the beginnings of the names of annotation files with the MID that each is for; ""
     stands for all classes. `shares` are new splits with their shares; none keep the published.
+    `only` are images beside which no other is read.
     """
 
     splits: tuple[str, ...]
@@ -57,6 +58,7 @@ class Asked:
     seed: int = 0
     bad: Sequence[tuple[str, str]] = ()
     """Images (``split/ImageID``) and annotations of them (keys) to leave out; "" is all of it."""
+    only: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,27 +106,29 @@ class Pictures:
 
     def batches(self, size: int = _AT_ONCE) -> Iterator[list[Picture]]:
         """Give all pictures, some hundreds at a time; no more of them are ever in memory."""
+        for first in range(0, len(self), size):
+            yield self.some(first, min(first + size, len(self)))
+
+    def some(self, first: int, stop: int) -> list[Picture]:
+        """Give the pictures from *first* up to but not including *stop*."""
         firsts = {
             number: self.instances.before(int(np.searchsorted(self.split, number)))
-            for number in range(len(self.splits))
+            for number in np.unique(self.split[first:stop]).tolist()
         }
-        done = 0
-        for first in range(0, len(self), size):
-            stop = min(first + size, len(self))
-            batch = []
-            objects = self.instances.objects(first, stop)
-            rows = zip(
-                range(first, stop),
-                objects,
-                self.instances.labels(first, stop),
-                self.credits.of(first, stop),
-                strict=True,
-            )
-            for at, things, (present, absent), known in rows:
-                number = done - firsts[int(self.split[at])]
-                done += len(things)
-                batch.append(self._picture(at, things, number, (present, absent), known))
-            yield batch
+        done = self.instances.before(first)
+        rows = zip(
+            range(first, stop),
+            self.instances.objects(first, stop),
+            self.instances.labels(first, stop),
+            self.credits.of(first, stop),
+            strict=True,
+        )
+        found = []
+        for at, things, (present, absent), known in rows:
+            number = done - firsts[int(self.split[at])]
+            done += len(things)
+            found.append(self._picture(at, things, number, (present, absent), known))
+        return found
 
     def _picture(
         self,
@@ -221,7 +225,8 @@ def _wanted(dataset: Dataset, asked: Asked, split: str) -> NDArray[np.uint64]:
             names = (line.rpartition("/")[2] for line in data.decode("ascii", "replace").split())
             ids = [int(each, 16) for each in names if IMAGE_ID_PATTERN.fullmatch(each)]
             listed.append(np.array(ids, dtype=np.uint64))
-    return distinct(listed)
+    wanted = distinct(listed)
+    return wanted if asked.only is None else np.intersect1d(wanted, asked.only)
 
 
 def _present(

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from oidkit.errors import IntegrityError, MissingObjectError, SourceError
+from oidkit.markup import fields_table
+from oidkit.quantities import byte_count, duration
 
 if TYPE_CHECKING:
     from oidkit.disk import Record
@@ -29,6 +31,20 @@ class Count:
     missing: int = 0
     failed: int = 0
     bytes: int = 0
+
+    def __str__(self) -> str:
+        """Word the counts for people."""
+        if not self.asked:
+            return "0"
+        done = f"{self.fetched + self.present:,} of {self.asked:,}"
+        parts = [
+            f"{self.fetched:,} fetched, {byte_count(self.bytes)}" if self.fetched else "",
+            f"{self.present:,} there before" if self.present else "",
+            f"{self.missing:,} missing" if self.missing else "",
+            f"{self.failed:,} failed" if self.failed else "",
+        ]
+        said = ", ".join(part for part in parts if part)
+        return f"{done} ({said})" if said else done
 
 
 @dataclass(slots=True)
@@ -75,6 +91,21 @@ class Summary:
             "missing": self.missing,
             "out": self.out,
         }
+
+    def as_rows(self) -> list[tuple[str, str]]:
+        """Word the summary for people, as names and values."""
+        rows = [("images", str(self.images))]
+        if "masks" in self.annotations:
+            rows.append(("masks", str(self.masks)))
+        # Masks are counted as files already.
+        counts = self.annotations.items()
+        rows += [(label, f"{count:,}") for label, count in counts if label != "masks"]
+        requests = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
+        came = f"{byte_count(self.received_bytes)} in {duration(self.seconds)} with {requests}"
+        return [*rows, ("received", came), ("folder", self.out)]
+
+    def _repr_html_(self) -> str:
+        return fields_table("What a download came to", self.as_rows())
 
     def count(self, record: Record, *, name: str) -> None:
         """Count what became of one image or mask, which is called *name*."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "stats": "Show a dataset folder in numbers: classes, boxes, sizes, licences.",
     "view": "Look through a dataset folder in the browser, and review it.",
     "review": "Count the verdicts on a dataset folder, and merge those of others.",
+    "report": "Write a dataset folder as one HTML page: numbers, charts, a contact sheet.",
     "verify": "Check every file of a dataset folder, and fetch again what is damaged.",
     "index info": "Show the tables and mask indexes that are in the cache.",
     "index build": "Build tables and mask indexes ahead of time.",

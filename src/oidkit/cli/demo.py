@@ -27,6 +27,8 @@ def arguments(parser: Parser) -> None:
 
 def run(options: Namespace) -> int:
     """Run the demo and say what to look at."""
+    import shlex
+
     from oidkit.demonstration import CLASS, demo, worth_a_look
 
     for flag in ("source", "cache", "release"):
@@ -45,6 +47,7 @@ def run(options: Namespace) -> int:
             "Look at:",
             *(f"    {path}" for path in worth_a_look(options.out)),
             "",
+            f"All of it on a page: oid report {shlex.quote(options.out)}",
             f"Real data comes with: oid download {CLASS}",
         ]
     )

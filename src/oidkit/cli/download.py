@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from oidkit.api.exporting import ExportSummary
+    from oidkit.api.summary import Summary
     from oidkit.recipe import Recipe
     from oidkit.selection import Selection
 
@@ -79,13 +80,23 @@ def run(options: Namespace) -> int:
         more = {"export": exported.as_dict()} if exported else {}
         json_value(summary.as_dict() | more)
     else:
-        lines([*summed_up(summary), *(["", *listed(exported)] if exported else [])])
+        shown = [*summed_up(summary), *_to_look_at(options, summary)]
+        lines([*shown, *(["", *listed(exported)] if exported else [])])
     tell_troubles(summary)
     if exported is not None:
         tell(exported)
     elif options.export:
         say(f"nothing was exported as {options.export}, as files failed")
     return summary.exit_code
+
+
+def _to_look_at(options: Namespace, summary: Summary) -> list[str]:
+    """Name the command that shows what has come, where anything has."""
+    import shlex
+
+    if not (summary.images.fetched or summary.images.present):
+        return []
+    return [f"report    oid report {shlex.quote(options.out)}"]
 
 
 def _place_of_export(options: Namespace) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from oidkit.progress.counts import duration
+from oidkit.quantities import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,6 +27,7 @@ from oidkit.tables.instances import (
 )
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
+from oidkit.tables.ofimage import rows_of_image
 from oidkit.tables.table import Rows, Table, image_ids, image_names
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "only_images",
     "printed",
     "read_instances",
+    "rows_of_image",
     "turned",
     "with_earlier",
     "with_images",

@@ -118,6 +118,10 @@ class Instances:
     masks_absent: int = 0
     dropped: int = 0
 
+    def columns(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+        """Give of each object where its picture stands and its category, in the objects' order."""
+        return self.rows["at"].to_numpy(), self.rows["category"].to_numpy()
+
     def before(self, place: int) -> int:
         """Count the objects of all pictures before this place."""
         return int(np.searchsorted(self.rows["at"].to_numpy(), place))

@@ -24,6 +24,7 @@ __all__ = ["tallied"]
 _SHARES = (0.0, 0.001, 0.01, 0.05, 0.2, 0.5)
 _RATIOS = (0.0, 1 / 3, 1 / 2, 2 / 3, 0.9, 1.1, 1.5, 2.0, 3.0)
 _BOXES = (0, 1, 2, 3, 5, 10, 20, 50)
+_PLACES = 8
 # COCO's areas of small, medium and large objects, in pixels.
 _SMALL, _MEDIUM = 32.0**2, 96.0**2
 _PLACE = ["split", "image"]
@@ -50,6 +51,7 @@ def tallied(found: DatasetRows, *, top: int) -> Plain:
         "image_ratios": _ratios(found.sizes["width"] / found.sizes["height"], images.height),
         "image_sizes": _image_sizes(found.sizes, images.height, top),
         "licences": _by_value(found.licences, "License"),
+        "box_places": _places(found.rows["boxes"]),
         "flags": {word: _flag(boxes[name]) for word, name in FLAGS.items()},
         "image_labels": _image_labels(found.rows["image-labels"]),
         "relationships": _by_value(found.rows["relationships"], "RelationshipLabel"),
@@ -213,6 +215,16 @@ def _per_image(images: pl.DataFrame, boxes: pl.DataFrame) -> Plain:
         "most_image": f"{split}/{image:016x}" if split else None,
         "histogram": _histogram(number.to_numpy(), _BOXES),
     }
+
+
+def _places(boxes: pl.DataFrame) -> list[list[int]]:
+    """Count the boxes by where their middle lies, in so many rows of as many columns."""
+    sides = (("XMin", "XMax"), ("YMin", "YMax"))
+    middles = boxes.select((pl.col(a) + pl.col(b)) / 2 for a, b in sides).drop_nulls()
+    at = np.clip(middles.to_numpy() * _PLACES, 0, _PLACES - 1).astype(np.int64)
+    counts = np.bincount(at[:, 1] * _PLACES + at[:, 0], minlength=_PLACES**2)
+    listed: list[list[int]] = counts.reshape(_PLACES, _PLACES).tolist()
+    return listed
 
 
 def _ratios(ratios: pl.Series, total: int) -> Plain:

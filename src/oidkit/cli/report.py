@@ -1,0 +1,33 @@
+"""`oid report`: a dataset folder as one page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oidkit.cli.output import drawing, lines
+from oidkit.cli.parsing import Parser, add_quiet
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["arguments", "run"]
+
+
+def arguments(parser: Parser) -> None:
+    """Add the flags of ``oid report``."""
+    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the page to write (default: report.html in the folder)"
+    )
+    add_quiet(parser)
+
+
+def run(options: Namespace) -> int:
+    """Write the page and say where it is."""
+    from oidkit.api.reporting import report
+    from oidkit.quantities import byte_count
+
+    with drawing(quiet=options.quiet) as on_event:
+        path = report(options.folder, options.out, on_event=on_event)
+    lines([f"report  {path} ({byte_count(path.stat().st_size)})"])
+    return 0
