@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from oidkit.api.opening import class_names, whole_dataset
 from oidkit.dataset import describe
-from oidkit.taxonomy import parse_class_file
 
 if TYPE_CHECKING:
     from oidkit.tables.exhibit import Exhibit
@@ -31,13 +30,4 @@ def look(root: Path | str) -> tuple[Exhibit, dict[str, str], str]:
 
     sizes = {split: dataset.image_sizes(split) for split in SPLITS}
     exhibit = Exhibit.read(folder, dataset.manifest, sizes)
-    return exhibit, _names(folder), description.release if description else ""
-
-
-def _names(folder: Path) -> dict[str, str]:
-    """Read the names of classes and of attributes, as far as the folder has them."""
-    attributes = folder / "csv" / "attributes-description.csv"
-    names = class_names(folder)
-    if attributes.is_file():
-        names = parse_class_file(attributes.read_bytes(), name=str(attributes)) | names
-    return names
+    return exhibit, class_names(folder), description.release if description else ""
