@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import oidkit
-from oidkit import Selection, Settings
+from oidkit import Selection, Settings, catalog
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Seen", "every_label", "seen"]
 
-LABELS = ("boxes", "masks", "image-labels", "relationships", "points", "narratives")
+LABELS = catalog.LABELS
 SPEC = replace(
     ReleaseSpec.tiny(), releases=("v7",), images=PerSplit(90, 25, 30), jpegs=0.9, jpeg_bytes=12_000
 )

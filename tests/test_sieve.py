@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -175,7 +175,8 @@ def test_a_count_is_what_its_choice_leaves(exhibit: Exhibit, sifter: Sifter) -> 
         ):
             for value in values:
                 name = group.removesuffix("s") if group != "review" else group
-                chosen = sifter.chosen(replace(sieve, **{name: (value,)}))
+                choice: Any = {name: (value,)}
+                chosen = sifter.chosen(replace(sieve, **choice))
                 assert counts[group][value] == len(chosen), (group, value)
         for word in FLAGS:
             rest = tuple(each for each in sieve.flags if each[0] != word)
@@ -185,7 +186,8 @@ def test_a_count_is_what_its_choice_leaves(exhibit: Exhibit, sifter: Sifter) -> 
         for group, name in (("sizes", "size"), ("boxes", "boxes"), ("confidence", "confidence")):
             for each in counts[group]:
                 high = math.inf if each["to"] is None else each["to"]
-                chosen = sifter.chosen(replace(sieve, **{name: (each["from"], high)}))
+                span: Any = {name: (each["from"], high)}
+                chosen = sifter.chosen(replace(sieve, **span))
                 assert each["count"] == len(chosen), (group, each)
 
 

@@ -226,6 +226,6 @@ def test_without_the_flag_nothing_is_left_out(root: Path, tmp_path: Path) -> Non
 def test_only_bad_can_be_dropped(root: Path, tmp_path: Path) -> None:
     """Another word is refused before anything is written."""
     with pytest.raises(UsageError, match="give --drop-reviewed bad"):
-        export(root, tmp_path / "out2", drop_reviewed="good")  # type: ignore[typeddict-item]
+        export(root, tmp_path / "out2", drop_reviewed="good")  # type: ignore[arg-type]
     assert not (tmp_path / "out2").exists()
     assert oidkit.__all__
