@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import shutil
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 import oidkit
 from oidkit.colours import rgb_of
+from oidkit.explorer import explore
 from oidkit.testing import PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
@@ -252,6 +254,46 @@ def yolo_outlines(studio: Studio) -> Image.Image:
     return beside([("exported image", image), ("with the outline of its label", drawn)], scale=0.87)
 
 
+def explorer_grid(studio: Studio) -> Image.Image:
+    """Show the grid of the explorer, with boxes and masks."""
+    return explored(studio, "?show=boxes,masks", ready="#grid a img")
+
+
+def explorer_image(studio: Studio) -> Image.Image:
+    """Show an image in the explorer, with all that is known of it."""
+    image_id = best(studio.dataset("handguns"))["ImageID"]
+    address = f"?show=boxes,masks,clicks&image=train/{image_id}"
+    return explored(studio, address, ready="#frame .mark.mask")
+
+
+def explored(studio: Studio, address: str, *, ready: str) -> Image.Image:
+    """Open an address of the explorer in Chromium, and take a picture of it when it is *ready*."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking"):
+        options.add_argument(f"--{flag}")
+    options.add_argument("--window-size=1200,860")
+    settings = oidkit.Settings(cache=studio.folder / "cache")
+    with explore(studio.dataset("handguns"), settings=settings) as explorer:
+        browser = webdriver.Chrome(options, Service(shutil.which("chromedriver")))
+        try:
+            browser.get(explorer.url + address)
+            waiting = WebDriverWait(browser, 60)
+            waiting.until(lambda page: page.find_elements(By.CSS_SELECTOR, ready))
+            loaded = "return [...document.images].every(image => image.complete)"
+            waiting.until(lambda page: page.execute_script(loaded))
+            shot = browser.get_screenshot_as_png()
+        finally:
+            browser.quit()
+    with Image.open(io.BytesIO(shot)) as picture:
+        return smaller(picture.convert("RGB"), 900)
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A picture of the documentation: what draws it, and the programs that this takes."""
@@ -260,7 +302,10 @@ class Picture:
     needs: tuple[str, ...] = ()
 
 
+_BROWSER = ("chromium", "chromedriver")
 PICTURES: dict[str, Picture] = {
+    "explorer-grid.jpg": Picture(explorer_grid, needs=_BROWSER),
+    "explorer-image.jpg": Picture(explorer_image, needs=_BROWSER),
     "handgun-mask.jpg": Picture(handgun_mask),
     "mask-size.jpg": Picture(mask_size),
     "requested-and-all.jpg": Picture(requested_and_all),
