@@ -245,8 +245,6 @@ _EVERY = (
         "raw sockets: Host, Origin, paths that climb, heads of 10 kB and more, requests in "
         "requests; names and titles that hold HTML and escape codes",
         "refused; no file outside the root; loopback only; names are text",
-        "of the servers, that of `oid demo` and of the tests; the web explorer is not there yet, "
-        "and comes under the same tests",
     ),
     Row(
         38,
