@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +25,9 @@ from mirrors import CLASSES, environment, made_mirror
 from oidkit import Settings
 from oidkit.cli import main
 from oidkit.colours import colour_of, rgb_of
-from oidkit.explorer import Explorer, explore
-from oidkit.verdicts import REVIEW
+from oidkit.explorer import Explorer, explore, explore_plan
+from oidkit.testing import Fault, MirrorServer, RequestInfo
+from oidkit.verdicts import REVIEW, Mark, changed_review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -278,6 +281,50 @@ def test_a_verdict_is_written_and_comes_back(explorer: Explorer, root: Path) -> 
     assert told(explorer, f"api/image/{image}")["review"] == {}
 
 
+def test_a_verdict_that_cannot_be_written_is_none(
+    explorer: Explorer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a full disk the answer says so, and the page goes on showing what is written."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    image, key = _first(explorer)
+    given = {"image": image, "annotation": key, "verdict": "bad", "note": ""}
+    with monkeypatch.context() as patched:
+        patched.setattr("oidkit.verdicts.write_atomically", full)
+        status, data = ask(explorer, "api/review", given)
+    assert status == 500
+    assert "no space left" in json.loads(data)["error"].lower()
+    assert told(explorer, "api/counts")["review"]["bad"] == 0
+    assert told(explorer, f"api/image/{image}")["review"] == {}
+
+
+def test_odd_notes_leave_the_file_readable(explorer: Explorer) -> None:
+    """Line ends of another system, halves of letters and endless nesting harm nothing."""
+    image, key = _first(explorer)
+    given = {"image": image, "annotation": key, "verdict": "bad", "note": "a\rb\ud800=c"}
+    assert told(explorer, "api/review", given)["review"][key]["note"] == "a\nb =c"
+    assert ask(explorer, "api/review", None)[0] == 405
+    request = urllib.request.Request(
+        f"{explorer.url}api/review", b"[" * 16_000, {"Content-Type": "application/json"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request):
+        pass
+    refused.value.close()
+    assert refused.value.code == 400
+    assert told(explorer, "api/review", given)["review"]
+
+
+def test_what_others_write_is_seen(explorer: Explorer, root: Path) -> None:
+    """A second explorer, or `oid review --merge`, changes what this one shows."""
+    image, _ = _first(explorer)
+    with changed_review(root) as review:
+        review.put(Mark(image, "", "bad", time="2026-01-01T00:00:00Z"))
+    assert told(explorer, "api/counts")["review"]["bad"] == 1
+    assert told(explorer, f"api/image/{image}")["review"][""]["verdict"] == "bad"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -373,7 +420,30 @@ def test_a_plan_shows_what_a_download_would_bring(
     files = {f"{path.parts[-3]}/{path.stem}" for path in (out / "images").rglob("*.jpg")}
     assert {*shown} == files
     assert all(0 < max(size) <= 320 for size in shown.values())
-    assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith("plan-")]
+    assert not [path for path in (tmp_path / "cache").iterdir() if "plan-" in path.name]
+
+
+def test_a_source_that_hangs_holds_nobody_up(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """Pictures that do not come are given up; answers come meanwhile, and the end does too."""
+
+    def hook(request: RequestInfo) -> Fault | None:
+        return Fault(delay=600) if request.path.endswith(".jpg") else None
+
+    with MirrorServer(made_mirror(tmp_path_factory), hook=hook) as server:
+        settings = Settings(server.url, tmp_path / "cache")
+        selection = oidkit.Selection(CLASSES, splits=("validation",))
+        with explore_plan(selection, settings=settings) as explorer, explorer:
+            names = [each["image"] for each in told(explorer, "api/images")["images"]]
+            with ThreadPoolExecutor(16) as asking:
+                waiting = [asking.submit(ask, explorer, f"thumb/{name}.jpg") for name in names[:16]]
+                assert told(explorer, "api/counts")["total"] == len(names)
+                assert not all(each.done() for each in waiting)
+                assert {each.result()[0] for each in waiting} == {404}
+            asked = server.requests
+            assert ask(explorer, f"thumb/{names[-1]}.jpg")[0] == 404
+            assert server.requests == asked
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,10 @@ def _in(value: float, span: tuple[float, float]) -> bool:
     return span[0] <= value < span[1] or value == span[1] == 1
 
 
+def _counts(value: int, span: tuple[float, float]) -> bool:
+    return span[0] <= value < span[1]
+
+
 def _fits(box: dict[str, str], sieve: Sieve) -> bool:
     x0, y0, x1, y1 = corners(box)
     column = min(int((x0 + x1) / 2 * PLACES), PLACES - 1)
@@ -126,7 +130,7 @@ def meets(image: str, one: Seen, sieve: Sieve) -> bool:
     return (
         (not sieve.split or split in sieve.split)
         and (not sieve.label or any(has[label] for label in sieve.label))
-        and (sieve.boxes is None or _in(len(one.boxes), sieve.boxes))
+        and (sieve.boxes is None or _counts(len(one.boxes), sieve.boxes))
         and (sieve.confidence is None or any(_in(each, sieve.confidence) for each in confidences))
         and all(word in text for word in sieve.text)
         and (not sieve.of_boxes or bool(fitting))
@@ -189,6 +193,14 @@ def test_a_count_is_what_its_choice_leaves(exhibit: Exhibit, sifter: Sifter) -> 
                 span: Any = {name: (each["from"], high)}
                 chosen = sifter.chosen(replace(sieve, **span))
                 assert each["count"] == len(chosen), (group, each)
+
+
+def test_bins_part_the_images(exhibit: Exhibit, slow: dict[str, Seen]) -> None:
+    """Every image is in one bin of boxes an image; those of the first have none."""
+    bins = Sifter(exhibit).counts(Sieve())["boxes"]
+    assert sum(each["count"] for each in bins) == len(exhibit)
+    with_boxes = sum(bool(one.boxes) for one in slow.values())
+    assert bins[0]["count"] == len(exhibit) - with_boxes
 
 
 def test_charts_count_what_is_shown(exhibit: Exhibit, slow: dict[str, Seen]) -> None:

@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oidkit
@@ -18,7 +18,7 @@ from oidkit import export
 from oidkit.api.reviewing import review
 from oidkit.cli import main
 from oidkit.errors import MalformedError, UsageError
-from oidkit.verdicts import REVIEW, Mark, Review, changed_review, key_of, read_review
+from oidkit.verdicts import REVIEW, Mark, Review, changed_review, clean, key_of, read_review
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +63,7 @@ def coco(root: Path, out: Path, **options: Any) -> dict[str, Any]:
 
 # -- the file -------------------------------------------------------------------------------------
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=20)
+TEXTS = st.text(max_size=20).map(clean)
 MARKS = st.builds(
     Mark,
     st.sampled_from(["train/0000000000000001", "test/00000000000000ff"]),
@@ -75,6 +75,7 @@ MARKS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(MARKS))
 def test_what_is_written_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, marks: list[Mark]
@@ -87,6 +88,38 @@ def test_what_is_written_is_read_again(
     assert read_review(path).marks == before.marks
 
 
+def test_a_note_is_what_can_be_printed() -> None:
+    """Line ends are those of Unix; control characters and halves of letters are spaces."""
+    assert clean("one\r\ntwo\rthree\n\x1b[2J\ud800\0é") == "one\ntwo\nthree\n [2J  é"
+    assert len(clean("x" * 5_000)) == 2_000
+
+
+@settings(deadline=None)
+@given(st.lists(MARKS), st.lists(MARKS))
+def test_it_does_not_matter_who_merges(ours: list[Mark], theirs: list[Mark]) -> None:
+    """Two people who merge each other's files have the same."""
+    found = []
+    for first, second in ((ours, theirs), (theirs, ours)):
+        both = Review()
+        both.merge(first)
+        both.merge(second)
+        found.append(both.marks)
+    assert found[0] == found[1]
+
+
+def test_a_time_that_nobody_can_read_is_the_oldest(tmp_path: Path) -> None:
+    """As a spreadsheet may write it: it replaces nothing."""
+    place = tmp_path / "review.csv"
+    rows = (
+        "train,0000000000000001,,bad,,,2026-01-01T00:00:00Z",
+        "train,0000000000000001,,good,,,3/1/2027",
+    )
+    place.write_text(HEADER + "\n".join(rows) + "\n", encoding="utf-8")
+    (mark_of,) = read_review(place).marks.values()
+    assert mark_of.verdict == "bad"
+
+
+@settings(deadline=None)
 @given(st.lists(MARKS), st.lists(MARKS))
 def test_a_merge_keeps_the_later_of_two(ours: list[Mark], theirs: list[Mark]) -> None:
     """Nothing is lost but what a later verdict replaces; merging twice changes nothing."""
@@ -115,6 +148,7 @@ def test_a_merge_keeps_the_later_of_two(ours: list[Mark], theirs: list[Mark]) ->
         (HEADER + "train,0000000000000001,x,,,,\n", "neither a verdict nor a note"),
         (HEADER + "train,0000000000000001\n", "the verdict"),
         ("\xff", "is no text in UTF-8"),
+        (HEADER + f"train,0000000000000001,,bad,{'x' * 140_000},,\n", "field larger"),
     ],
 )
 def test_a_file_of_something_else_is_refused(text: str, said: str, root: Path) -> None:
@@ -192,7 +226,7 @@ def test_an_export_leaves_out_what_is_bad(root: Path, tmp_path: Path) -> None:
     mark(root, (f"train/{bad_box['ImageID']}", ""), verdict="good")
     left = coco(root, tmp_path / "left", drop_reviewed="bad")
     summary = left["summary"]
-    assert summary.dropped == {"images": 1, "objects": 2}
+    assert summary.dropped == {"images": 1, "objects": 2, "unmatched": 0}
     names = {each["file_name"][:16]: each["id"] for each in left["images"]}
     assert len(names) == len(whole["images"]) - 1
     assert bad_image not in names
@@ -212,6 +246,19 @@ def test_an_export_leaves_out_what_is_bad(root: Path, tmp_path: Path) -> None:
     assert masked[0] == masked[1] - 1
     gone = len(objects(whole, before[bad_image])) + 1
     assert len(left["annotations"]) == len(whole["annotations"]) - gone
+
+
+def test_verdicts_that_fit_nothing_are_told(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of another dataset, or written by hand with other numbers: they are counted and named."""
+    (row, *_) = rows(root, "boxes")
+    image = f"train/{row['ImageID']}"
+    mark(root, (image, f"boxes {PERSON} 0.1 0.1 0.11 0.11"), ("train/0000000000000001", ""))
+    out = str(tmp_path / "strange")
+    given_flags = ["--format", "coco", "--out", out, "--drop-reviewed", "bad", "--quiet"]
+    assert main(["export", str(root), *given_flags]) == 0
+    assert "2 bad verdicts fit nothing that is exported here" in capsys.readouterr().err
 
 
 def test_without_the_flag_nothing_is_left_out(root: Path, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@
 
     Split,ImageID,Annotation,Verdict,Note,Reviewer,Time
     train,000595fe6fee6369,,bad,twice the same picture,ada,2026-03-01T10:11:12Z
-    train,000a1249af2bc5f0,boxes /m/0gxl3 0.0227 0.0710 0.9642 0.8005,bad,,ada,2026-03-01T10:12:00Z
+    train,000a1249af2bc5f0,boxes /m/0gxl3 0.0227 0.071 0.9642 0.8005,bad,,ada,2026-03-01T10:12:00Z
 
 An annotation has no id of its own, so it is named by what it is: label type, classes, and the
-coordinates, normalised, with 6 decimals at most. An empty Annotation is the image itself.
+coordinates, normalised, rounded to 6 decimals. An empty Annotation is the image itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -33,6 +34,7 @@ __all__ = [
     "Review",
     "Verdict",
     "changed_review",
+    "clean",
     "key_of",
     "read_review",
 ]
@@ -43,6 +45,9 @@ REVIEW = ".oid/review.csv"
 _COLUMNS = ("Split", "ImageID", "Annotation", "Verdict", "Note", "Reviewer", "Time")
 _SPLITS = ("train", "validation", "test", "challenge2018")
 _NOTE = 2_000
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+"""Of any other time, as a spreadsheet may write it, nobody knows whether it is earlier."""
+_MEND = "mend that line, or move the file away to begin anew"
 _KEYED: Mapping[str, tuple[str, ...]] = {
     "boxes": ("LabelName", "XMin", "YMin", "XMax", "YMax"),
     "masks": ("MaskPath",),
@@ -85,6 +90,7 @@ class Review:
     """The marks of a dataset, one for each image and annotation at most."""
 
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    _by_image: dict[str, dict[str, Mark]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the marks."""
@@ -92,7 +98,7 @@ class Review:
 
     def of(self, image: str) -> dict[str, Mark]:
         """Give the marks of an image by annotation; that of the image itself has the key ""."""
-        return {mark.annotation: mark for mark in self.marks.values() if mark.image == image}
+        return dict(self._by_image.get(image, {}))
 
     def images(self, verdict: Verdict) -> list[str]:
         """Name the images with a mark of that verdict, on them or an annotation of theirs."""
@@ -101,19 +107,24 @@ class Review:
     def put(self, mark: Mark) -> None:
         """Set a mark in the place of an earlier one."""
         self.marks[mark.image, mark.annotation] = mark
+        self._by_image.setdefault(mark.image, {})[mark.annotation] = mark
 
     def remove(self, image: str, annotation: str) -> None:
         """Take a mark back."""
         self.marks.pop((image, annotation), None)
+        self._by_image.get(image, {}).pop(annotation, None)
 
     def merge(self, other: Iterable[Mark]) -> Merged:
-        """Take the marks of somebody else; of two for one thing the later stays."""
+        """Take the marks of somebody else; of two for one thing the later stays.
+
+        Of two of one time it is the same one, whoever takes in whose.
+        """
         added = replaced = kept = 0
         for mark in other:
             before = self.marks.get((mark.image, mark.annotation))
             if before is None:
                 added += 1
-            elif before == mark or before.time >= mark.time:
+            elif _rank(before) >= _rank(mark):
                 kept += before != mark
                 continue
             else:
@@ -130,6 +141,16 @@ class Review:
             rest = (mark.annotation, mark.verdict, mark.note, mark.reviewer, mark.time)
             rows.writerow((*mark.image.split("/"), *rest))
         return out.getvalue().encode()
+
+
+def _rank(mark: Mark) -> tuple[str, str, str, str]:
+    return mark.time, mark.verdict, mark.note, mark.reviewer
+
+
+def clean(note: str) -> str:
+    """Leave of a note what can be printed, and its line ends; at most 2,000 characters."""
+    lines = note.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(each if each.isprintable() or each == "\n" else " " for each in lines)[:_NOTE]
 
 
 def key_of(label: str, row: Mapping[str, Any]) -> str:
@@ -151,17 +172,22 @@ def read_review(path: Path) -> Review:
         DiskError: it cannot be read.
 
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    if not path.exists() and not path.is_symlink():
         return Review()
+    if not path.is_file():
+        raise DiskError(path, because="it is no file", remedy="remove it")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _malformed(path, 1, "is no text in UTF-8") from error
     except OSError as error:
-        raise DiskError.from_os(error, path=path) from error
+        because = (error.strerror or "it cannot be read").lower()
+        raise DiskError(path, because=because) from error
     review = Review()
-    for mark in _marks(path, text):
-        review.put(mark)
+    try:
+        review.merge(_marks(path, text))
+    except csv.Error as error:
+        raise MalformedError(f"{path} cannot be read: {error}", remedy=_MEND) from error
     return review
 
 
@@ -205,14 +231,14 @@ def _marks(path: Path, text: str) -> Iterator[Mark]:
             image=f"{row['Split']}/{row['ImageID']}",
             annotation=row["Annotation"] or "",
             verdict=verdict,  # type: ignore[arg-type]
-            note=(row["Note"] or "")[:_NOTE],
-            reviewer=row["Reviewer"] or "",
-            time=row["Time"] or "",
+            note=clean(row["Note"] or ""),
+            reviewer=clean(row["Reviewer"] or ""),
+            time=row["Time"] if _TIME.fullmatch(row["Time"] or "") else "",
         )
 
 
 def _malformed(path: Path, line: int, fault: str) -> MalformedError:
     return MalformedError(
         f"{path} cannot be read: line {line} {fault}",
-        remedy="mend that line, or move the file away to begin anew",
+        remedy=_MEND,
     )

@@ -97,7 +97,8 @@ class ExportSummary:
     `joined` have a box and a mask; `lone_masks` have no box that fits. `missing` images are not
     in the dataset folder, `damaged` ones cannot be decoded: they were left out, and the first 100
     of both are in `left_out`. `masks_absent` are rows of masks whose file is not there. `dropped`
-    counts what was left out as a review says, `images` and `objects`, where that was asked for.
+    counts what was left out as a review says, `images` and `objects`, where that was asked for,
+    and the verdicts that fit nothing in the dataset, `unmatched`.
     """
 
     out: str
@@ -387,7 +388,8 @@ def _count(
         setattr(summary, name, getattr(found, name))
     summary.missing, summary.damaged = len(pictures.missing), len(pictures.damaged)
     if bad:
-        summary.dropped = {"images": pictures.dropped, "objects": found.dropped}
+        left = {"images": pictures.dropped, "objects": found.dropped}
+        summary.dropped = left | {"unmatched": found.unmatched + pictures.strangers}
     summary.left_out = [*pictures.missing, *pictures.damaged][:_MOST_LISTED]
 
 

@@ -78,7 +78,7 @@ class Pictures:
 
     `splits` are those of the export, and `split`, `published`, `folder` numbers into the names.
     `missing` and `damaged` are images of the dataset that cannot be exported, as ``train/<id>``;
-    `dropped` counts those that were found bad.
+    `dropped` counts those that were found bad, and `strangers` what was found bad and is none.
     """
 
     root: Path
@@ -95,6 +95,7 @@ class Pictures:
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     dropped: int = 0
+    strangers: int = 0
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -179,11 +180,12 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
         IntegrityError: an annotation file is not what a download writes.
 
     """
-    found, missing, damaged, dropped = {}, [], [], 0
+    found, missing, damaged, dropped, strangers = {}, [], [], 0, 0
     for split in asked.splits:
         every = _wanted(dataset, asked, split)
         wanted = np.setdiff1d(every, _bad_images(asked, split))
         dropped += len(every) - len(wanted)
+        strangers += len(_bad_images(asked, split)) - (len(every) - len(wanted))
         files, broken = _present(dataset, split, wanted)
         lost = np.setdiff1d(np.setdiff1d(wanted, files.ids), broken)
         missing += [f"{split}/{each:016x}" for each in lost.tolist()]
@@ -213,6 +215,7 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
         tuple(missing),
         tuple(damaged),
         dropped,
+        strangers,
     )
 
 

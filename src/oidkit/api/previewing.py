@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import csv
 import shutil
-import tempfile
 import threading
-from dataclasses import dataclass, field
-from pathlib import Path
+import time
 from typing import TYPE_CHECKING
 
-from oidkit import catalog
+from oidkit import catalog, ownership
 from oidkit.api.downloading import annotate
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.dataset import open_dataset
+from oidkit.disk import TEMPORARY, sweep
 from oidkit.errors import DiskError
 from oidkit.events import Listener, ignore
 from oidkit.originals import LARGEST, address_fault
 from oidkit.store import Arrived, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from oidkit.selection import Selection
     from oidkit.store import Transfer
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Previews", "laid_out"]
 
-_WAIT = 0.5
-_OK = 200
-_MOST_REFUSALS = 3
+_WAIT = 0.2
+_PATIENCE = 5.0
+_OK, _GONE = 200, (404, 410)
+_CLIENTS = 6
+_MOST_FAILURES, _REST = 3, 30.0
+"""So many failures in a row, and so many seconds of rest after them."""
 _IMAGES = "csv/images_{}.csv"
 
 
@@ -51,9 +54,13 @@ def laid_out(
     """
     with Session(settings or Settings(), on_event) as session:
         place = session.settings.cache_folder
+        token = ownership.claim()
+        # Its name says whose it is: the next plan removes what a killed one left.
+        folder = place / f"{TEMPORARY}plan-{token}"
         try:
             place.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="plan-", dir=place))
+            sweep(place)
+            folder.mkdir()
         except OSError as error:
             raise DiskError.from_os(error, path=place) from error
         try:
@@ -65,6 +72,7 @@ def laid_out(
                 yield root, previews
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            ownership.release(token)
 
 
 def _addresses(root: Path) -> dict[str, str]:
@@ -80,27 +88,62 @@ def _addresses(root: Path) -> dict[str, str]:
     return found
 
 
-@dataclass(slots=True)
+class _Lane:
+    """GETs of whole objects from one kind of place, by a few clients that are used again.
+
+    After some failures in a row the place is left alone for a while: whoever scrolls would wait for
+    each picture anew.
+    """
+
+    def __init__(self, opened: Callable[[], Transfer], stopped: threading.Event) -> None:
+        self._opened, self._stopped = opened, stopped
+        self._turns = threading.Semaphore(_CLIENTS)
+        self._idle: list[Transfer] = []
+        self._failures, self._until = 0, 0.0
+
+    def get(self, key: str, *, fits: Callable[[bytes], bool]) -> bytes | None:
+        """Get an object that fits, or None; one that is not there is no failure."""
+        with self._turns:
+            if self._stopped.is_set() or time.monotonic() < self._until:
+                return None
+            client = self._idle.pop() if self._idle else self._opened().__enter__()
+            data, status = _body(client, key, self._stopped)
+            if status is None:
+                # What is still under way there would come to nobody.
+                client.__exit__(None, None, None)
+            else:
+                self._idle.append(client)
+            found = data if status == _OK and fits(data) else None
+            self._failures = 0 if found or status in _GONE else self._failures + 1
+            if self._failures >= _MOST_FAILURES:
+                self._failures, self._until = 0, time.monotonic() + _REST
+            return found
+
+    def close(self) -> None:
+        """Close the clients; whoever still has one closes it."""
+        while self._idle:
+            self._idle.pop().__exit__(None, None, None)
+
+
 class Previews:
     """Pictures of images that were not fetched: small ones, else those of the bucket.
 
-    It may be asked from several threads: each has a client of its own. Where the addresses of small
-    pictures fail time and again, as on a machine that reaches a mirror alone, they are no longer
-    asked for.
+    It may be asked from several threads. What does not come within some seconds, or after `stop`,
+    is None.
     """
 
-    source: Source
-    addresses: Mapping[str, str]
-    _own: threading.local = field(default_factory=threading.local)
-    _open: list[contextlib.ExitStack] = field(default_factory=list)
-    _refusals: int = 0
+    def __init__(self, source: Source, addresses: Mapping[str, str]) -> None:
+        self.source = source
+        self._addresses = addresses
+        self._stopped = threading.Event()
+        self._bucket = _Lane(source.open, self._stopped)
+        self._elsewhere = _Lane(_anywhere, self._stopped)
 
     def small(self, split: str, image_id: str) -> bytes | None:
         """Give a picture of the image, of any size, or None where there is none."""
-        url = self.addresses.get(image_id)
-        if url and self._refusals < _MOST_REFUSALS and address_fault(url, local=False) is None:
-            data = _body(self._client("elsewhere"), url)
-            self._refusals = 0 if data is not None else self._refusals + 1
+        url = self._addresses.get(image_id)
+        if url and address_fault(url, local=False) is None:
+            data = self._elsewhere.get(url, fits=is_picture)
             if data is not None:
                 return data
         return self.image(split, image_id)
@@ -108,40 +151,46 @@ class Previews:
     def image(self, split: str, image_id: str) -> bytes | None:
         """Give the image of the bucket, or None where it lacks it."""
         named = next(each for each in catalog.SPLITS if each == split)
-        return _body(self._client("source"), catalog.image_key(named, image_id))
+        return self._bucket.get(catalog.image_key(named, image_id), fits=is_picture)
+
+    def stop(self) -> None:
+        """Give up what is waited for, and ask for nothing more."""
+        self._stopped.set()
 
     def close(self) -> None:
         """Close all clients."""
-        for each in self._open:
-            each.close()
-
-    def _client(self, kind: str) -> Transfer:
-        clients: dict[str, Transfer] = self._own.__dict__.setdefault("clients", {})
-        if kind not in clients:
-            from oidkit.store.anywhere import AnywhereTransfer
-
-            stack = contextlib.ExitStack()
-            self._open.append(stack)
-            fresh: Transfer = AnywhereTransfer() if kind == "elsewhere" else self.source.open()
-            clients[kind] = stack.enter_context(fresh)
-        return clients[kind]
+        self.stop()
+        self._bucket.close()
+        self._elsewhere.close()
 
 
-def _body(transfer: Transfer, key: str) -> bytes | None:
-    """Get one object whole, or None; a second look at the page asks again."""
+def is_picture(data: bytes) -> bool:
+    """Tell whether bytes begin as a JPEG or PNG does: a page that says 200 is neither."""
+    return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n"))
+
+
+def _anywhere() -> Transfer:
+    from oidkit.store.anywhere import AnywhereTransfer
+
+    return AnywhereTransfer()
+
+
+def _body(transfer: Transfer, key: str, stopped: threading.Event) -> tuple[bytes, int | None]:
+    """Get one object, and the status of the answer; None where it did not come to an end."""
     body = bytearray()
     token = object()
     transfer.start(token, Request(key))
-    while True:
+    end = time.monotonic() + _PATIENCE
+    while not stopped.is_set() and time.monotonic() < end:
         for happened in transfer.poll(_WAIT):
             if happened.token is not token:
                 continue
             if isinstance(happened, Arrived):
                 body += happened.data
-                if len(body) > LARGEST:
-                    transfer.abort(token)
-                    return None
+            elif happened.error is not None or happened.reply is None:
+                return b"", _OK if happened.gone else None
             else:
-                reply = happened.reply
-                whole = happened.error is None and reply is not None and reply.status == _OK
-                return bytes(body) if whole else None
+                return bytes(body), happened.reply.status
+        if len(body) > LARGEST:
+            break
+    return b"", None

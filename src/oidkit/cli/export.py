@@ -201,6 +201,9 @@ def tell(summary: ExportSummary) -> None:
     if summary.dropped:
         images, objects = summary.dropped["images"], summary.dropped["objects"]
         say(f"the review left out {number(images, 'image')} and {number(objects, 'object')}")
+        if strange := summary.dropped["unmatched"]:
+            fit = "fits" if strange == 1 else "fit"
+            say(f"{number(strange, 'bad verdict')} {fit} nothing that is exported here")
     for note in summary.notes:
         say(note)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import drawing, flush, line, say
@@ -12,6 +14,7 @@ from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from pathlib import Path
 
     from oidkit.explorer import Explorer
 
@@ -51,10 +54,10 @@ def run(options: Namespace) -> int:
         flush()
         say("this address is for you alone; end it with Ctrl-C")
         if not options.no_browser:
-            import webbrowser
-
-            if not webbrowser.open(explorer.url):
-                say("no browser opens here; open the address yourself")
+            place = settings_of(options).cache_folder.absolute() / f"open-{os.getpid()}.html"
+            stack.callback(place.unlink, missing_ok=True)
+            # Beside the server: some browsers keep whoever starts them until they end.
+            Thread(target=_show, args=(explorer.url, place), daemon=True).start()
         explorer.run()
     return 0
 
@@ -77,3 +80,26 @@ def _opened(options: Namespace, stack: contextlib.ExitStack) -> Explorer:
         )
     refuse_selection(options, but=("classes",), because="only --plan takes it")
     return explore(options.classes[0], port=options.port, settings=settings)
+
+
+def _show(url: str, place: Path) -> None:
+    """Open the address in the browser.
+
+    A program's arguments can be seen by every user of the machine. So the browser is given a file
+    of this user alone, which leads to the address.
+    """
+    import webbrowser
+
+    page = (
+        f'<!doctype html><meta http-equiv="refresh" content="0; url={url}"><title>oid view</title>'
+    )
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(page)
+        opened = webbrowser.open(place.as_uri())
+    except (OSError, webbrowser.Error):
+        opened = False
+    if not opened:
+        say("no browser opens here; open the address yourself")

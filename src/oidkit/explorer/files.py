@@ -53,6 +53,9 @@ class Files:
         except UndecodableError:
             return None
 
+    def stop(self) -> None:
+        """Do nothing: a file is read in a moment."""
+
     def _image_path(self, split: str, image_id: str) -> Path | None:
         at = self.exhibit.find(split, image_id)
         path = self.exhibit.images["path"][at] if at is not None else None

@@ -34,6 +34,9 @@ class Remote:
         name = f"{self.previews.source.cache_name} {split}/{image_id}"
         return self.thumbnails.of(name, lambda: self.previews.small(split, image_id))
 
+    def stop(self) -> None:
+        self.previews.stop()
+
     def mask(self, split: str, name: str) -> bytes | None:
         del split, name
         return None

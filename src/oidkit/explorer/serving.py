@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import socket
 import sys
@@ -15,15 +16,35 @@ from oidkit.errors import OidError, UsageError
 from oidkit.explorer.app import create_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
     from oidkit.explorer.viewer import Viewer
 
 __all__ = ["Explorer"]
 
 _ADDRESS = "127.0.0.1"
 _NAMES = (_ADDRESS, "localhost")
+_USUAL_PORT = 80
 _TOKEN_BYTES = 24
 _PATIENCE = 20.0
 _LONGEST_HEAD = 8192
+
+
+class _Server(uvicorn.Server):
+    """Lets go of what it waits for when it is to end."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    def end(self) -> None:
+        self._stop()
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stop()
+        super().handle_exit(sig, frame)
 
 
 class Explorer:
@@ -42,7 +63,7 @@ class Explorer:
         self.port: int = self._socket.getsockname()[1]
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         self.url = f"http://{_ADDRESS}:{self.port}/{token}/"
-        app = create_app(viewer, token=token, hosts=(f"{name}:{self.port}" for name in _NAMES))
+        app = create_app(viewer, token=token, hosts=_hosts(self.port))
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -54,7 +75,9 @@ class Explorer:
             h11_max_incomplete_event_size=_LONGEST_HEAD,
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        # What goes wrong is an answer; pictures that are under way at the end are given up.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._server = _Server(config, viewer.pictures.stop)
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
@@ -75,12 +98,18 @@ class Explorer:
 
     def __exit__(self, *error: object) -> None:
         """Stop serving."""
-        self._server.should_exit = True
+        self._server.end()
         if self._thread is not None:
             self._thread.join(_PATIENCE)
             if self._thread.is_alive():
                 raise OidError("the explorer does not stop", remedy="end this process")
         self._socket.close()
+
+
+def _hosts(port: int) -> list[str]:
+    """Give what `Host` may be; browsers leave out the port that is HTTP's own."""
+    named = [f"{name}:{port}" for name in _NAMES]
+    return [*named, *_NAMES] if port == _USUAL_PORT else named
 
 
 def _reason(error: OSError) -> str:

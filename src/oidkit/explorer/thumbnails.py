@@ -43,16 +43,17 @@ class Thumbnails:
         path = self.folder / key[:2] / f"{key[2:40]}.jpg"
         with contextlib.suppress(OSError):
             return path.read_bytes()
+        whole = made()
+        if whole is None:
+            return None
         with self._turns:
-            whole = made()
             try:
-                found = small(whole) if whole is not None else None
+                found = small(whole)
             except UndecodableError:
                 return None
-        if found is not None:
-            with contextlib.suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(path, found)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, found)
         return found
 
     def tidy(self) -> None:

@@ -12,10 +12,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from oidkit.colours import colour_of
+from oidkit.disk import stamp
 from oidkit.errors import UsageError
 from oidkit.tables.gathering import FLAGS, SPLITS
 from oidkit.tables.sieve import Sifter
-from oidkit.verdicts import REVIEW, Mark, Review, changed_review, key_of, read_review
+from oidkit.verdicts import (
+    REVIEW,
+    Mark,
+    Review,
+    changed_review,
+    clean,
+    key_of,
+    read_review,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +38,6 @@ __all__ = ["Pictures", "Viewer"]
 
 _CORNERS = ("XMin", "YMin", "XMax", "YMax")
 _MOST_IMAGES = 500
-_MOST_NOTE = 2_000
 _DRAWN = ("boxes", "masks", "points", "relationships")
 
 
@@ -48,6 +56,10 @@ class Pictures(Protocol):
         """Give a mask as a PNG in the colour of its class, or None."""
         ...
 
+    def stop(self) -> None:
+        """Give up what is waited for: nobody will look at it."""
+        ...
+
 
 @dataclass(slots=True)
 class Viewer:
@@ -62,12 +74,14 @@ class Viewer:
     _sifter: Sifter = field(init=False)
     _review: Review = field(default_factory=Review)
     _busy: threading.RLock = field(default_factory=threading.RLock)
+    _seen: tuple[int, int, int] | None = None
+    _known: bool = False
 
     def __post_init__(self) -> None:
         """Read what was reviewed before."""
         self._sifter = Sifter(self.exhibit)
         if self.root is not None:
-            self._take(read_review(self.root / REVIEW))
+            self._look_again()
 
     def about(self) -> dict[str, Any]:
         """Say what this is."""
@@ -92,6 +106,7 @@ class Viewer:
     def images(self, sieve: Sieve, *, first: int, count: int) -> dict[str, Any]:
         """Give some of the images that meet a sieve, with what is drawn over them."""
         with self._busy:
+            self._look_again()
             chosen = self._sifter.chosen(sieve)
             some = chosen[first : first + min(count, _MOST_IMAGES)].tolist()
             return {
@@ -103,6 +118,7 @@ class Viewer:
     def counts(self, sieve: Sieve) -> dict[str, Any]:
         """Give what each filter would leave."""
         with self._busy:
+            self._look_again()
             return self._sifter.counts(sieve)
 
     def charts(self, sieve: Sieve) -> dict[str, Any]:
@@ -116,6 +132,7 @@ class Viewer:
         if at is None:
             return None
         with self._busy:
+            self._look_again()
             chosen = self._sifter.chosen(sieve)
         place = int(np.searchsorted(chosen, at))
         here = place < len(chosen) and int(chosen[place]) == at
@@ -158,13 +175,25 @@ class Viewer:
             raise UsageError("there is no such image or annotation", remedy="load the page again")
         if verdict not in ("bad", "good", ""):
             raise UsageError(f"'{verdict[:40]}' is no verdict", remedy="give bad, good or nothing")
-        with self._busy, changed_review(self.root) as review:
-            if verdict or values["note"]:
-                review.put(self._mark(image, annotation, verdict, values["note"]))
-            else:
-                review.remove(image, annotation)
+        note = clean(values["note"])
+        with self._busy:
+            with changed_review(self.root) as review:
+                if verdict or note:
+                    review.put(self._mark(image, annotation, verdict, note))
+                else:
+                    review.remove(image, annotation)
+            # Only now it is written.
             self._take(review)
         return {"review": self._marks(image)}
+
+    def _look_again(self) -> None:
+        """Read the verdicts where somebody else has written them since."""
+        if self.root is None:
+            return
+        now = stamp(self.root / REVIEW)
+        if now != self._seen or not self._known:
+            self._take(read_review(self.root / REVIEW))
+            self._seen, self._known = now, True
 
     # -- parts ----------------------------------------------------------------------------------
 
@@ -184,7 +213,7 @@ class Viewer:
 
     def _mark(self, image: str, annotation: str, verdict: Verdict, note: str) -> Mark:
         now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return Mark(image, annotation, verdict, note[:_MOST_NOTE], _reviewer(), now)
+        return Mark(image, annotation, verdict, note, _reviewer(), now)
 
     def _marks(self, image: str) -> dict[str, Any]:
         marks = self._review.of(image).items()

@@ -29,6 +29,8 @@ class Unwanted:
     boxes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_BOX))
     masks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_MASK))
     labels: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=_LABEL))
+    matched: set[object] = field(default_factory=set)
+    """What of them was found among the rows so far."""
 
     @classmethod
     def of(cls, marks: Iterable[tuple[int, str]]) -> Self:
@@ -55,21 +57,30 @@ class Unwanted:
             pl.DataFrame(labels, schema=_LABEL, orient="row"),
         )
 
+    @property
+    def unmatched(self) -> int:
+        """Count those that fit no row."""
+        return self.boxes.height + self.masks.height + self.labels.height - len(self.matched)
+
     def without_masks(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Leave out bad masks."""
+        self.matched.update(rows.join(self.masks, on="MaskPath")["MaskPath"])
         return rows.join(self.masks, on="MaskPath", how="anti", maintain_order="left")
 
     def without_labels(self, rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
         """Leave out bad image labels; *places* says `at` of each `id`."""
         bad = self.labels.join(places, on="id")
-        return rows.join(bad, on=["at", "LabelName", "Source"], how="anti", maintain_order="left")
+        key = ["at", "LabelName", "Source"]
+        self.matched.update(rows.join(bad, on=key).select(key).iter_rows())
+        return rows.join(bad, on=key, how="anti", maintain_order="left")
 
     def without_boxes(self, rows: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
         """Leave out objects whose box is bad, and with it the mask that was drawn in it."""
         if not self.boxes.height:
             return rows
-        bad = self.boxes.join(places, on="id").drop("id")
+        bad = self.boxes.join(places, on="id").drop("id").with_row_index("verdict")
         apart = pl.max_horizontal((pl.col(name) - pl.col(f"bad {name}")).abs() for name in _CORNERS)
         numbered = rows.with_row_index("row")
         found = numbered.join(bad, on=["at", "LabelName"]).filter(apart <= _ROUNDED)
+        self.matched.update(found["verdict"])
         return numbered.join(found, on="row", how="anti", maintain_order="left").drop("row")

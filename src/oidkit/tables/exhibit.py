@@ -96,7 +96,9 @@ class Exhibit:
         metadata = _metadata(root / "attribution.csv")
         images = _images(found, manifest)
         keyed = images.select(*_PLACE, pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"))
-        rows = {label: _numbered(frame, keyed) for label, frame in found.rows.items()}
+        waiting = dict(found.rows)
+        # Each frame goes as soon as it is numbered: two of all would be in memory.
+        rows = {label: _numbered(waiting.pop(label), keyed) for label in found.rows}
         metadata = metadata.join(keyed, on="image").drop("split", "image").sort("at")
         pairs = _memberships(rows)
         counts = (
@@ -130,9 +132,11 @@ class Exhibit:
         """Give the number of an image, or None where there is none."""
         if split not in SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
             return None
-        wanted = (pl.col("split") == split) & (pl.col("image") == int(image_id, 16))
-        found = self.images.select(wanted.arg_true()).to_series()
-        return int(found[0]) if len(found) else None
+        splits = self.images["split"].to_physical().to_numpy()
+        low, high = np.searchsorted(splits, [SPLITS.index(split), SPLITS.index(split) + 1])
+        ids = self.images["image"].to_numpy()[low:high]
+        at = int(np.searchsorted(ids, np.uint64(int(image_id, 16))))
+        return int(low) + at if at < len(ids) and f"{ids[at]:016x}" == image_id else None
 
     def of(self, label: str, at: int) -> list[dict[str, Any]]:
         """Give the annotations that an image has of a label type, as published."""

@@ -48,7 +48,7 @@ COUNTED: Mapping[str, Mapping[str, Any]] = {
     "narratives": {"caption": _TEXT},
 }
 """What `gather` reads for numbers."""
-_CLICKS = {f"XClick{nth}{axis}": _NUMBER for nth in range(1, 5) for axis in "XY"}
+_CLICKS = {f"XClick{nth}{axis}": pl.Float32() for nth in range(1, 5) for axis in "XY"}
 SHOWN: Mapping[str, Mapping[str, Any]] = {
     **COUNTED,
     "boxes": {**COUNTED["boxes"], "Source": _CLASS, "Confidence": _NUMBER, **_CLICKS},
@@ -178,7 +178,10 @@ def _read(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
         glob=False,
     ).select(image.alias("image"), *picked)
     try:
-        return lazy.filter(pl.col("image").is_not_null()).collect(engine="streaming")
+        # A row that names no image, or no class, is of nothing.
+        needed = [name for name in ("image", "LabelName", "Label") if name in ("image", *columns)]
+        whole = pl.all_horizontal(pl.col(needed).is_not_null())
+        return lazy.filter(whole).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise _unreadable(path, "cannot be read") from error
 
@@ -186,7 +189,7 @@ def _read(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
 def _cast(column: str, dtype: pl.DataType) -> pl.Expr:
     values = pl.col(column).cast(dtype, strict=False)
     # What is written as nan or inf is no coordinate either.
-    return pl.when(values.is_finite()).then(values) if dtype == _NUMBER else values
+    return pl.when(values.is_finite()).then(values) if dtype.is_float() else values
 
 
 def _read_lines(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:

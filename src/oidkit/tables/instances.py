@@ -105,7 +105,7 @@ class Instances:
     `boxes` and `masks` are the rows that were read, `joined` the pairs of them that are one object
     and `lone_masks` the masks that no box belongs to. `masks_absent` counts the rows of masks
     whose file is not there; they are not among the objects. `dropped` are annotations that were
-    not wanted.
+    not wanted, and `unmatched` those of these that are on none of the pictures.
     """
 
     rows: pl.DataFrame
@@ -117,6 +117,7 @@ class Instances:
     lone_masks: int = 0
     masks_absent: int = 0
     dropped: int = 0
+    unmatched: int = 0
 
     def columns(self) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
         """Give of each object where its picture stands and its category, in the objects' order."""
@@ -184,7 +185,7 @@ def read_instances(
 
     """
     objects, shown, denied = [], [], []
-    counts = dict.fromkeys((*_COUNTED, "masks_absent", "dropped"), 0)
+    counts = dict.fromkeys((*_COUNTED, "masks_absent", "dropped", "unmatched"), 0)
     for part in parts:
         boxes = _of(part, part.boxes, _BOXES, numbering)
         masks = _of(part, part.masks, _MASKS, numbering)
@@ -205,6 +206,7 @@ def read_instances(
             counts[name] += count
         objects.append(wanted)
         present, absent = _labels(part, numbering, roots=roots, is_root=is_root)
+        counts["unmatched"] += part.unwanted.unmatched
         shown.append(present)
         denied.append(absent)
     return Instances(

@@ -39,7 +39,7 @@ _TOP_CLASSES, _PAIRED, _TOP_PAIRS = 30, 40, 40
 _REMEMBERED = 8
 _NO_END = float("inf")
 Range = tuple[float, float]
-"""From and to, half-open; a `to` of 1 or more takes in what is 1."""
+"""From and to, half-open; of shares and confidences a `to` of 1 takes in what is 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Sifter:
         if sieve.label:
             kept &= np.any([exhibit.labels[each] for each in sieve.label], axis=0)
         if sieve.boxes is not None:
-            kept &= within(self._box_counts(), sieve.boxes)
+            kept &= within(self._box_counts(), sieve.boxes, whole=True)
         if sieve.confidence is not None:
             numbers = exhibit.numbers
             kept &= self._hit(numbers.label_at[within(numbers.confidence, sieve.confidence)])
@@ -213,7 +213,7 @@ class Sifter:
         kept, exhibit = self._images(sieve), self.exhibit
         at, mid = exhibit.members.at, exhibit.members.mid
         if sieve.of_boxes:
-            fit = self._fit(sieve)
+            fit = self._fit(sieve) & (exhibit.numbers.mid >= 0)
             at, mid = exhibit.numbers.at[fit], exhibit.numbers.mid[fit]
             fresh = np.ones(len(at), dtype=np.bool_)
             fresh[1:] = (at[1:] != at[:-1]) | (mid[1:] != mid[:-1])
@@ -279,10 +279,11 @@ class Sifter:
         return [[mids[one], mids[other], int(shared[one, other])] for one, other in found]
 
 
-def within(values: NDArray[Any], span: Range) -> Images:
-    """Say which values lie in a range; 1 itself lies in one that goes up to it."""
+def within(values: NDArray[Any], span: Range, *, whole: bool = False) -> Images:
+    """Say which values lie in a range; unless they are *whole* numbers 1 lies in one up to it."""
     low, high = span
-    found: Images = (values >= low) & ((values < high) | ((high == 1) & (values == 1)))
+    last = (values == 1) & (high == 1 and not whole)
+    found: Images = (values >= low) & ((values < high) | last)
     return found
 
 
@@ -299,5 +300,6 @@ def bins(name: str) -> list[tuple[dict[str, Any], Range]]:
 def binned(values: NDArray[Any], name: str) -> list[dict[str, Any]]:
     """Count values by bins."""
     return [
-        each | {"count": int(np.count_nonzero(within(values, span)))} for each, span in bins(name)
+        each | {"count": int(np.count_nonzero(within(values, span, whole=name == "boxes")))}
+        for each, span in bins(name)
     ]
