@@ -3,6 +3,7 @@
 
 import * as api from "./api.js";
 import { el, icon, number, announce } from "./dom.js";
+import { shapeOf } from "./cell.js";
 import { annotationSections, keysOf, narratives } from "./annotations.js";
 import { drawOverlay, highlight } from "./overlay.js";
 import { metadataList } from "./metadata.js";
@@ -21,7 +22,7 @@ export class Viewer {
   chosen = "";
   #ask = api.newest((name, query, signal) => api.oneImage(name, query, signal));
 
-  /** `hooks`: show() what is drawn, go(image), close(), and the review or null. */
+  /** `hooks`: show() what is drawn, go(image), close(), listed(image) what the list knows of it, and the review or null. */
   constructor(root, hooks) {
     this.root = root;
     this.hooks = hooks;
@@ -47,6 +48,7 @@ export class Viewer {
       el("div", { class: "viewer-head" }, this.closeButton, this.title, this.place, el("div", { class: "moves" }, this.zoomButton, this.previous, this.next)),
       el("div", { class: "viewer-body" }, el("div", { class: "stage-box" }, this.missing, this.stage), this.side),
     );
+    this.picture.addEventListener("load", () => this.#loaded());
     this.picture.addEventListener("error", () => this.#absent("The file of this image cannot be shown."));
     this.#pointing();
   }
@@ -96,6 +98,7 @@ export class Viewer {
   #take(image) {
     const same = this.image?.image === image.image;
     this.image = image;
+    image.shape = this.hooks.listed(image.image)?.shape;
     const [split, id] = image.image.split("/");
     this.root.dataset.image = image.image;
     this.title.textContent = id;
@@ -130,6 +133,13 @@ export class Viewer {
     if (this.picture.getAttribute("src") !== address) this.picture.src = address;
   }
 
+  // Only the picture itself says how large it is where the list does not, as in a plan.
+  #loaded() {
+    if (!this.image || (this.image.width && this.image.height)) return;
+    this.image.shape = { width: this.picture.naturalWidth, height: this.picture.naturalHeight };
+    this.#fit();
+  }
+
   #absent(words) {
     if (!this.picture.hasAttribute("src")) return;
     this.frame.classList.add("absent");
@@ -160,8 +170,7 @@ export class Viewer {
   // The largest whole pixels that fit, in the shape of the image: overlays and masks then lie exactly.
   #fit() {
     if (!this.image) return;
-    const width = this.image.width || 4;
-    const height = this.image.height || 3;
+    const { width, height } = shapeOf(this.image);
     const room = { width: this.stage.clientWidth, height: this.stage.clientHeight };
     if (!room.width || !room.height) return;
     const fitting = Math.min(room.width / width, room.height / height);
@@ -193,7 +202,9 @@ export class Viewer {
 
   // The neighbours are asked for ahead: going through a list does not wait for the disk.
   #ahead(image) {
-    if (image.next) new Image().src = api.imageAddress(image.next);
+    // One that is not there, or of which nothing is known, is not asked for: that would fail.
+    const next = image.next && this.hooks.listed(image.next);
+    if (next?.there && !next.failed) new Image().src = api.imageAddress(next.image);
   }
 
   redraw() {

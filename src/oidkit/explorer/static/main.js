@@ -1,7 +1,7 @@
 // Brings the parts together: the state changes, and each part shows what has changed.
 
 import * as api from "./api.js";
-import { icon, number, problem, announce } from "./dom.js";
+import { icon, counted, number, plural, problem, announce } from "./dom.js";
 import { Store, SHOWN, filterQuery, toggled, withoutFilters } from "./state.js";
 import { setClasses } from "./classes.js";
 import { Filters } from "./filters.js";
@@ -30,6 +30,7 @@ class Explorer {
       show: () => this.shown,
       go: (image) => this.store.set({ image }),
       close: () => this.store.closeImage(),
+      listed: (image) => this.grid.pages.find(image),
       review: this.review,
     });
     this.filters = new Filters(by("panel"), this.store, about);
@@ -120,9 +121,9 @@ class Explorer {
       problem("");
       by("total").textContent = number(total);
       by("total").dataset.total = total;
-      by("total-words").textContent = total === this.about.images ? "images" : `of ${number(this.about.images)} images`;
+      by("total-words").textContent = total === this.about.images ? plural(total, "image") : `of ${counted(this.about.images, "image")}`;
       by("empty").hidden = total !== 0;
-      if (before) announce(`${number(total)} images`);
+      if (before) announce(counted(total, "image"));
     } catch (error) {
       problem(`Images cannot be loaded: ${error.message}`);
     }
