@@ -77,9 +77,11 @@ export class Viewer {
     this.asked = name;
     try {
       const image = await this.#ask(name, filterQuery(state));
-      if (image === null) return false;
+      // Another one was asked for, or it was closed meanwhile.
+      if (image === null || this.asked !== name) return false;
       this.#take(image);
     } catch (error) {
+      if (this.asked !== name) return false;
       this.#none(name, error);
     }
     this.root.removeAttribute("aria-busy");
@@ -88,6 +90,7 @@ export class Viewer {
 
   hide() {
     this.root.hidden = true;
+    this.root.removeAttribute("aria-busy");
     this.image = null;
     this.asked = "";
     this.picture.removeAttribute("src");

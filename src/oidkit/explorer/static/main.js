@@ -158,7 +158,8 @@ class Explorer {
       const then = this.afterClosing;
       this.afterClosing = null;
       if (then) then();
-      else if (state.page === "grid" && Number.isInteger(place)) this.grid.focus(place);
+      // One that was closed before it came, or is not among the filtered ones, has no place.
+      else if (state.page === "grid") this.grid.focus(Number.isInteger(place) ? place : this.grid.active);
       return;
     }
     const opened = this.viewer.root.hidden;
