@@ -122,7 +122,7 @@ export class Viewer {
 
   #picture(image) {
     this.missing.hidden = !image.missing;
-    this.missing.textContent = image.missing ?? "";
+    this.missing.textContent = image.missing ? `${image.missing[0].toUpperCase()}${image.missing.slice(1)}.` : "";
     this.frame.classList.toggle("absent", !image.there);
     this.picture.alt = image.metadata?.Title ? `The image “${image.metadata.Title}”` : `The image ${image.image}`;
     if (!image.there) {
