@@ -20,6 +20,7 @@ function boxOf(image, key) {
 export class Viewer {
   image = null;
   chosen = "";
+  #waiting = [];
   #ask = api.newest((name, query, signal) => api.oneImage(name, query, signal));
 
   /** `hooks`: show() what is drawn, go(image), close(), listed(image) what the list knows of it, and the review or null. */
@@ -33,8 +34,8 @@ export class Viewer {
   #build() {
     const move = (name, words, run) => el("button", { type: "button", class: "icon-button", id: `viewer-${name}`, "aria-label": words, title: words, onclick: run }, icon(name));
     this.closeButton = el("button", { type: "button", class: "quiet", id: "viewer-close", title: "Back to the images (Esc)", onclick: () => this.hooks.close() }, icon("back"), "All images");
-    this.previous = move("previous", "Previous image", () => this.step("previous"));
-    this.next = move("next", "Next image", () => this.step("next"));
+    this.previous = move("previous", "Previous image", () => this.ready(() => this.step("previous")));
+    this.next = move("next", "Next image", () => this.ready(() => this.step("next")));
     this.zoomButton = move("zoom", "Larger (z)", () => this.zoom());
     this.zoomButton.setAttribute("aria-pressed", "false");
     this.title = el("h2", { id: "viewer-title", tabindex: "-1" });
@@ -85,12 +86,20 @@ export class Viewer {
       this.#none(name, error);
     }
     this.root.removeAttribute("aria-busy");
+    for (const run of this.#waiting.splice(0)) this.ready(run);
     return true;
+  }
+
+  /** Do something with the image that was asked for once it is there: keys are faster than answers. */
+  ready(run) {
+    if (this.image?.image === this.asked) run();
+    else if (this.root.hasAttribute("aria-busy")) this.#waiting.push(run);
   }
 
   hide() {
     this.root.hidden = true;
     this.root.removeAttribute("aria-busy");
+    this.#waiting = [];
     this.image = null;
     this.asked = "";
     this.picture.removeAttribute("src");
@@ -240,7 +249,6 @@ export class Viewer {
 
   /** Choose the next annotation of the list, or the one before. */
   walk(step) {
-    if (!this.image) return;
     const keys = keysOf(this.image);
     if (!keys.length) return;
     const at = keys.indexOf(this.chosen);
@@ -249,7 +257,7 @@ export class Viewer {
   }
 
   step(way) {
-    const to = this.image?.[way];
+    const to = this.image[way];
     if (to) this.hooks.go(to);
   }
 

@@ -176,15 +176,14 @@ class Explorer {
 
   // A mark by key: of the chosen annotation, of the open image, or of the image with the focus.
   #mark(word) {
-    if (!this.review) return false;
-    const { image, chosen } = this.viewer;
-    const open = Boolean(this.store.state.image);
-    const focused = open ? image : this.grid.pages.find(this.grid.focused);
-    if (!focused) return false;
-    const key = open ? chosen : "";
-    if (word === "note") return open ? void this.review.note(image, key) : false;
-    if (word === "") return void this.review.save(focused, key, { verdict: "" });
-    return void this.review.mark(focused, key, word);
+    if (this.store.state.image) return void this.viewer.ready(() => this.#markOne(this.viewer.image, this.viewer.chosen, word));
+    const focused = this.grid.pages.find(this.grid.focused);
+    return focused ? void this.#markOne(focused, "", word) : false;
+  }
+
+  #markOne(image, key, word) {
+    if (word === "note") return this.review.note(image, key);
+    return word === "" ? this.review.save(image, key, { verdict: "" }) : this.review.mark(image, key, word);
   }
 
   #page(page) {
@@ -227,11 +226,11 @@ class Explorer {
       { keys: [], shown: ["Page up", "Page down"], where: "images", words: "A screen up or down" },
       { keys: [], shown: ["Home", "End"], where: "images", words: "First and last image" },
       { keys: [], shown: ["Enter"], where: "images", words: "Open the image" },
-      { keys: ["ArrowLeft"], shown: ["←"], where: "image", words: "Previous image", run: () => viewer.step("previous") },
-      { keys: ["ArrowRight"], shown: ["→"], where: "image", words: "Next image", run: () => viewer.step("next") },
-      { keys: ["j"], where: "image", words: "Next annotation", run: () => viewer.walk(1) },
-      { keys: ["k"], where: "image", words: "Annotation before", run: () => viewer.walk(-1) },
-      { keys: ["i"], where: "image", words: "Choose the image itself", run: () => viewer.choose("") },
+      { keys: ["ArrowLeft"], shown: ["←"], where: "image", words: "Previous image", run: () => viewer.ready(() => viewer.step("previous")) },
+      { keys: ["ArrowRight"], shown: ["→"], where: "image", words: "Next image", run: () => viewer.ready(() => viewer.step("next")) },
+      { keys: ["j"], where: "image", words: "Next annotation", run: () => viewer.ready(() => viewer.walk(1)) },
+      { keys: ["k"], where: "image", words: "Annotation before", run: () => viewer.ready(() => viewer.walk(-1)) },
+      { keys: ["i"], where: "image", words: "Choose the image itself", run: () => viewer.ready(() => viewer.choose("")) },
       { keys: ["z"], where: "image", words: "Larger, around the chosen annotation", run: () => viewer.zoom() },
       { keys: ["Escape"], shown: ["Esc"], where: "image", words: "Back to the images", run: () => this.store.closeImage() },
     ];
