@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from selenium.webdriver.common.keys import Keys
@@ -90,13 +91,10 @@ def test_scrolling_makes_no_more_cells(page: Page) -> None:
     first = page.cells[0]
     script = "document.getElementById('grid').scrollTop += arguments[0]"
     for step in (300, 300, 300, 300, -300, -300, -300, -300):
-        before = page.js("return document.getElementById('grid').scrollTop")
         page.js(script, step)
-        page.until(
-            lambda before=before: (
-                page.js("return document.getElementById('grid').scrollTop") != before
-            ),
-            "the bar has moved",
+        # A frame later the rows have followed the bar.
+        page.driver.execute_async_script(
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
         )
         in_view(page)
     page.until(lambda: page.cells[0] == first, "it is back at the start")
@@ -117,11 +115,16 @@ def test_every_image_is_in_the_grid(page: Page) -> None:
     page.until(lambda: page.focus.startswith("a"), "the focus is back")
     page.press(Keys.HOME)
     while len(found) < len(wanted):
-        page.until(lambda: wanted[len(found)] in page.cells, f"image {len(found)} is there")
-        cells = page.cells
-        found += [name for name in cells[cells.index(wanted[len(found)]) :] if name not in found]
+        cells = page.until(partial(_with, page, wanted[len(found)]), "the next image is there")
+        found += [name for name in cells if name not in found]
         page.press(Keys.PAGE_DOWN)
     assert found == wanted
+
+
+def _with(page: Page, name: str) -> list[str]:
+    """Give the images that have a cell, from this one on; none where it has none."""
+    cells = page.cells
+    return cells[cells.index(name) :] if name in cells else []
 
 
 def test_a_cell_says_what_it_is(page: Page) -> None:

@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from browser.page import Page
 
 ALPHA = 128 / 255
-MARKS = {
+MARKS: dict[str, tuple[str, Callable[[Any], int]]] = {
     "boxes": ("#frame .mark.box", lambda one: len(one["boxes"])),
     "masks": ("#frame .mark.mask", lambda one: sum(bool(each["url"]) for each in one["masks"])),
-    "clicks": ("#frame .mark.click", lambda one: sum(bool(each["clicks"]) for each in one["boxes"])),
+    "clicks": (
+        "#frame .mark.click",
+        lambda one: sum(bool(each["clicks"]) for each in one["boxes"]),
+    ),
     "points": ("#frame .mark.point", lambda one: len(one["points"])),
     "relationships": ("#frame .mark.relationship", lambda one: len(one["relationships"])),
 }
@@ -158,7 +161,7 @@ def test_a_box_lies_on_its_pixels(page: Page) -> None:
     one = next(
         one
         for one in images(page)
-        if one["there"] and len(one["boxes"]) == 1 and 0.05 < one["boxes"][0]["box"][1]
+        if one["there"] and len(one["boxes"]) == 1 and one["boxes"][0]["box"][1] > 0.05
     )
     (box,) = one["boxes"]
     show(page, one["image"], "show=")
@@ -167,7 +170,9 @@ def test_a_box_lies_on_its_pixels(page: Page) -> None:
     page.one("#frame .box")
     shown = frame(page)
     height, width = shown.shape[:2]
-    x0, y0, x1, y1 = (side * size for side, size in zip(box["box"], [width, height] * 2, strict=True))
+    x0, y0, x1, y1 = (
+        side * size for side, size in zip(box["box"], [width, height] * 2, strict=True)
+    )
     colour = np.array(rgb_of(box["mid"]))
 
     def near(x: float, y: float) -> bool:
@@ -185,7 +190,10 @@ def test_a_box_lies_on_its_pixels(page: Page) -> None:
     inside = changed[round(y0) + 5 : round(y1) - 4, round(x0) + 5 : round(x1) - 4]
     assert not inside.any()
     ys, xs = np.nonzero(changed)
-    assert np.abs(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) - [x0, y0, x1, y1]).max() < 5
+    assert (
+        np.abs(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) - [x0, y0, x1, y1]).max()
+        < 5
+    )
 
 
 @pytest.mark.parametrize("kind", ["points", "clicks"])
@@ -199,7 +207,8 @@ def test_a_point_lies_on_its_pixel(kind: str, page: Page) -> None:
     show(page, one["image"], f"show={kind}")
     middles = page.js(
         """const frame = document.getElementById("frame").getBoundingClientRect();
-        return [...document.querySelectorAll("#frame .mark circle:last-child, #frame .click circle")]
+        const dots = "#frame .mark circle:last-child, #frame .click circle";
+        return [...document.querySelectorAll(dots)]
             .map((e) => e.getBoundingClientRect())
             .map((r) => [(r.left + r.right) / 2 - frame.left, (r.top + r.bottom) / 2 - frame.top])
             .map(([x, y]) => [x / frame.width, y / frame.height])"""
@@ -227,9 +236,7 @@ def test_what_is_pointed_at_stands_out(page: Page) -> None:
     page.until(
         lambda: len(page.attributes(".chosen-row", "data-annotation")) == 1, "a row is chosen"
     )
-    assert page.attributes(chosen, "data-key") == page.attributes(
-        ".chosen-row", "data-annotation"
-    )
+    assert page.attributes(chosen, "data-key") == page.attributes(".chosen-row", "data-annotation")
 
 
 def test_a_larger_view(page: Page) -> None:

@@ -74,7 +74,7 @@ def test_a_note(own_page: Page, root: Path) -> None:
 
 
 def test_by_keys_on_one_image(own_page: Page, root: Path) -> None:
-    """j and k walk, x and g mark, u takes away, n notes, i is the image itself."""
+    """Keys j and k walk, x and g mark, u takes away, n notes, i is the image itself."""
     page = own_page
     image, keys = opened(page, boxes=3)
     page.press("j", "j", "x")
@@ -92,7 +92,7 @@ def test_by_keys_on_one_image(own_page: Page, root: Path) -> None:
 
 
 def test_by_keys_among_the_images(own_page: Page, root: Path) -> None:
-    """x and g mark the image with the focus; its cell shows it, and so do the counts."""
+    """Keys x and g mark the image with the focus; its cell shows it, and so do the counts."""
     page = own_page
     page.open()
     page.press("i")
@@ -125,6 +125,27 @@ def test_a_mark_is_of_the_image_that_was_asked_for(own_page: Page, root: Path) -
     )
     written(page, root, {(names[2], ""): ("bad", ""), (names[3], ""): ("good", "")})
     page.until(lambda: page.one("#viewer").get_attribute("data-image") == names[3], "it is there")
+
+
+def test_marks_follow_each_other(own_page: Page, root: Path) -> None:
+    """However fast they come, the page ends with what is on the disk."""
+    page = own_page
+    image, keys = opened(page, boxes=3)
+    # The keys come within one task: no answer can come between them.
+    page.js(
+        """for (const key of ["g", "j", "x", "j", "x", "g", "j", "x", "x", "i", "x"])
+            document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}))"""
+    )
+    wanted = {
+        (image, ""): ("bad", ""),
+        (image, keys[0]): ("bad", ""),
+        (image, keys[1]): ("good", ""),
+    }
+    written(page, root, wanted)
+    pressed = """return [...document.querySelectorAll("#side [data-verdict][aria-pressed='true']")]
+        .map((e) => [e.closest("[data-review]").dataset.review, e.dataset.verdict])"""
+    due = [["", "bad"], [keys[0], "bad"], [keys[1], "good"]]
+    page.until(lambda: page.js(pressed) == due, "the buttons show it")
 
 
 def test_marks_are_there_when_it_is_opened_again(own_page: Page, root: Path) -> None:
