@@ -126,6 +126,7 @@ site: $(DEV)
 lock:
 	$(COMPILE) --group dev -o requirements/dev.txt
 	$(COMPILE) --group consumers -o requirements/consumers.txt
+	$(subst compile pyproject.toml,compile,$(COMPILE)) --group axe --no-deps -o requirements/axe.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/base.txt
 	$(COMPILE) -c requirements/dev.txt -o requirements/run.txt
 
@@ -155,9 +156,10 @@ $(BASE): requirements/base.txt pyproject.toml $(MADE)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(DEV): requirements/dev.txt $(BASE)
+$(DEV): requirements/dev.txt requirements/axe.txt $(BASE)
 	@echo 'Installing the locked packages of the tests into $(VENV)'
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/axe.txt
 	@touch $@
 
 $(READERS): requirements/consumers.txt

@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.measure import Scale, Sheet
 from bench.page import BOOK, PAGE, book_of, merged, rendered
 
-_PARTS = ("commands", "tables", "images", "masks", "zips", "masks_to_rle", "memory")
+_PARTS = ("commands", "tables", "images", "masks", "zips", "masks_to_rle", "memory", "explorer")
 _FULL_ROUNDS, _QUICK_ROUNDS = 5, 1
 
 

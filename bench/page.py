@@ -29,6 +29,7 @@ _TITLES = {
     "zips": "The directory of a zip",
     "masks_to_rle": "Masks to COCO run lengths and polygons",
     "memory": "Memory",
+    "explorer": "The web explorer",
 }
 _HEAD = """# Benchmarks
 

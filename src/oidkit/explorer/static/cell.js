@@ -4,6 +4,9 @@ import { thumbAddress } from "./api.js";
 import { drawOverlay } from "./overlay.js";
 import { el, icon, counted } from "./dom.js";
 
+/** The shape of an image: its size in pixels where that is known, else that of a picture of it. */
+export const shapeOf = (image) => (image.width && image.height ? image : (image.shape ?? { width: 4, height: 3 }));
+
 export class Cell {
   #drawn = null;
 
@@ -16,6 +19,8 @@ export class Cell {
     this.link = el("a", { class: "cell-link", href: "?", tabindex: "-1" }, el("span", { class: "mat" }, this.frame), this.verdict, el("span", { class: "caption" }, this.name, this.count));
     this.element = el("div", { role: "gridcell" }, this.link);
     this.index = -1;
+    this.picture.addEventListener("load", () => this.#loaded());
+    this.picture.addEventListener("error", () => this.#failed());
   }
 
   /** Show nothing yet, as the image with this index. */
@@ -40,7 +45,7 @@ export class Cell {
     this.#drawn = { image, size, show };
     this.#place(image, size);
     this.frame.hidden = false;
-    this.frame.classList.toggle("absent", !image.there);
+    this.frame.classList.toggle("absent", !image.there || Boolean(image.failed));
     const thumb = image.there ? thumbAddress(image.image) : null;
     if (thumb === null) this.picture.removeAttribute("src");
     else if (this.picture.getAttribute("src") !== thumb) this.picture.src = thumb;
@@ -50,10 +55,23 @@ export class Cell {
     this.link.dataset.image = image.image;
   }
 
+  // In a plan nobody knows the size of an image before it is there: its small picture has its shape.
+  #loaded() {
+    const drawn = this.#drawn;
+    if (!drawn || (drawn.image.width && drawn.image.height)) return;
+    drawn.image.shape = { width: this.picture.naturalWidth, height: this.picture.naturalHeight };
+    this.#place(drawn.image, drawn.size);
+  }
+
+  #failed() {
+    if (!this.#drawn) return;
+    this.#drawn.image.failed = true;
+    this.frame.classList.add("absent");
+  }
+
   // The frame has the exact shape of the image, within a whole pixel: nothing is cut off.
   #place(image, size) {
-    const width = image.width || 4;
-    const height = image.height || 3;
+    const { width, height } = shapeOf(image);
     const scale = Math.min(size.width / width, size.height / height);
     const wide = Math.max(1, Math.round(width * scale));
     const high = Math.max(1, Math.round(height * scale));

@@ -1,6 +1,6 @@
 // The charts of what the filters leave. Each bar and each cell sets a filter.
 
-import { el, number, compact } from "./dom.js";
+import { el, compact, counted, number } from "./dom.js";
 import { bar } from "./bars.js";
 import { nameOf, colourOf } from "./classes.js";
 import { binName } from "./rangefilter.js";
@@ -67,7 +67,7 @@ function placeCell(store, x, y, n, most) {
   const heat = el("span", { class: "heat" });
   // The square root: few boxes are still told from none beside a crowded middle.
   heat.style.opacity = String(Math.sqrt(n / most));
-  const words = `Column ${x + 1}, row ${y + 1}: ${number(n)} boxes`;
+  const words = `Column ${x + 1}, row ${y + 1}: ${counted(n, "box")}`;
   return el("button", { type: "button", class: "place", "data-place": place, "aria-pressed": String(pressed), "aria-label": words, title: words, onclick: () => store.set({ place: pressed ? "" : place }) }, heat);
 }
 
@@ -83,7 +83,7 @@ function pairs(store, rows) {
   const most = Math.max(1, ...rows.map(([, , n]) => n));
   const bars = rows.slice(0, PAIRS).map(([a, b, count]) => {
     const name = `${nameOf(a)} and ${nameOf(b)}`;
-    const one = bar({ name, count, most, label: `${name}: ${number(count)} images`, data: { pair: `${a},${b}` }, press: () => choosePair(store, a, b) });
+    const one = bar({ name, count, most, label: `${name}: ${counted(count, "image")}`, data: { pair: `${a},${b}` }, press: () => choosePair(store, a, b) });
     one.firstChild.setAttribute("aria-pressed", String(isPair(store, a, b)));
     return one;
   });
@@ -109,7 +109,7 @@ function matrix(store, rows, most) {
 
 function matrixCell(store, a, b, n, most) {
   if (!n) return null;
-  const words = `${nameOf(a)} and ${nameOf(b)}: ${number(n)} images`;
+  const words = `${nameOf(a)} and ${nameOf(b)}: ${counted(n, "image")}`;
   const heat = el("span", { class: "heat" });
   heat.style.opacity = String(0.12 + 0.88 * Math.sqrt(n / most));
   return el("button", { type: "button", class: "place", "data-matrix": `${a},${b}`, "aria-pressed": String(isPair(store, a, b)), "aria-label": words, title: `${words} (${compact(n)})`, onclick: () => choosePair(store, a, b) }, heat);

@@ -1,7 +1,7 @@
 // The filter by class. There may be 20,000 of them: the first ones are listed, and what a search
 // finds. Each can be asked for as one of any, as one of all, or as none.
 
-import { el, compact, number, debounce } from "./dom.js";
+import { el, compact, counted, number, debounce } from "./dom.js";
 import { allClasses } from "./classes.js";
 
 const FIRST = 40;
@@ -16,7 +16,7 @@ export class ClassFilter {
 
   constructor(store, total) {
     this.store = store;
-    this.search = el("input", { type: "search", id: "class-search", "aria-label": "Find a class", placeholder: `Find among ${number(total)} classes`, autocomplete: "off", spellcheck: "false" });
+    this.search = el("input", { type: "search", id: "class-search", "aria-label": "Find a class", placeholder: `Find among ${counted(total, "class")}`, autocomplete: "off", spellcheck: "false" });
     this.search.addEventListener("input", debounce(80, () => this.#restart()));
     this.search.addEventListener("keydown", (event) => this.#enter(event));
     this.list = el("ul", { class: "classes", "aria-label": "Classes" });

@@ -55,8 +55,11 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumFraction
 export const number = (n) => whole.format(n);
 export const compact = (n) => short.format(n).toLowerCase().replace("m", "M");
 
-/** "1 image", "2 images"; for plurals that only take an s. */
-export const counted = (n, word) => `${number(n)} ${word}${n === 1 ? "" : n > 1 && word.endsWith("x") ? "es" : "s"}`;
+/** The word in the number of n: "image" or "images", "box" or "boxes", "class" or "classes". */
+export const plural = (n, word) => (n === 1 ? word : `${word}${/[sx]$/.test(word) ? "es" : "s"}`);
+
+/** "1 image", "2 images". */
+export const counted = (n, word) => `${number(n)} ${plural(n, word)}`;
 
 /** Say something to who cannot see it: the region is read when its text changes. */
 export function announce(text) {

@@ -3,6 +3,7 @@
 
 import * as api from "./api.js";
 import { el, icon, number, announce } from "./dom.js";
+import { shapeOf } from "./cell.js";
 import { annotationSections, keysOf, narratives } from "./annotations.js";
 import { drawOverlay, highlight } from "./overlay.js";
 import { metadataList } from "./metadata.js";
@@ -19,9 +20,10 @@ function boxOf(image, key) {
 export class Viewer {
   image = null;
   chosen = "";
+  #waiting = [];
   #ask = api.newest((name, query, signal) => api.oneImage(name, query, signal));
 
-  /** `hooks`: show() what is drawn, go(image), close(), and the review or null. */
+  /** `hooks`: show() what is drawn, go(image), close(), listed(image) what the list knows of it, and the review or null. */
   constructor(root, hooks) {
     this.root = root;
     this.hooks = hooks;
@@ -32,8 +34,8 @@ export class Viewer {
   #build() {
     const move = (name, words, run) => el("button", { type: "button", class: "icon-button", id: `viewer-${name}`, "aria-label": words, title: words, onclick: run }, icon(name));
     this.closeButton = el("button", { type: "button", class: "quiet", id: "viewer-close", title: "Back to the images (Esc)", onclick: () => this.hooks.close() }, icon("back"), "All images");
-    this.previous = move("previous", "Previous image", () => this.step("previous"));
-    this.next = move("next", "Next image", () => this.step("next"));
+    this.previous = move("previous", "Previous image", () => this.ready(() => this.step("previous")));
+    this.next = move("next", "Next image", () => this.ready(() => this.step("next")));
     this.zoomButton = move("zoom", "Larger (z)", () => this.zoom());
     this.zoomButton.setAttribute("aria-pressed", "false");
     this.title = el("h2", { id: "viewer-title", tabindex: "-1" });
@@ -47,6 +49,7 @@ export class Viewer {
       el("div", { class: "viewer-head" }, this.closeButton, this.title, this.place, el("div", { class: "moves" }, this.zoomButton, this.previous, this.next)),
       el("div", { class: "viewer-body" }, el("div", { class: "stage-box" }, this.missing, this.stage), this.side),
     );
+    this.picture.addEventListener("load", () => this.#loaded());
     this.picture.addEventListener("error", () => this.#absent("The file of this image cannot be shown."));
     this.#pointing();
   }
@@ -75,17 +78,28 @@ export class Viewer {
     this.asked = name;
     try {
       const image = await this.#ask(name, filterQuery(state));
-      if (image === null) return false;
+      // Another one was asked for, or it was closed meanwhile.
+      if (image === null || this.asked !== name) return false;
       this.#take(image);
     } catch (error) {
+      if (this.asked !== name) return false;
       this.#none(name, error);
     }
     this.root.removeAttribute("aria-busy");
+    for (const run of this.#waiting.splice(0)) this.ready(run);
     return true;
+  }
+
+  /** Do something with the image that was asked for once it is there: keys are faster than answers. */
+  ready(run) {
+    if (this.image?.image === this.asked) run();
+    else if (this.root.hasAttribute("aria-busy")) this.#waiting.push(run);
   }
 
   hide() {
     this.root.hidden = true;
+    this.root.removeAttribute("aria-busy");
+    this.#waiting = [];
     this.image = null;
     this.asked = "";
     this.picture.removeAttribute("src");
@@ -96,6 +110,7 @@ export class Viewer {
   #take(image) {
     const same = this.image?.image === image.image;
     this.image = image;
+    image.shape = this.hooks.listed(image.image)?.shape;
     const [split, id] = image.image.split("/");
     this.root.dataset.image = image.image;
     this.title.textContent = id;
@@ -116,7 +131,7 @@ export class Viewer {
 
   #picture(image) {
     this.missing.hidden = !image.missing;
-    this.missing.textContent = image.missing ?? "";
+    this.missing.textContent = image.missing ? `${image.missing[0].toUpperCase()}${image.missing.slice(1)}.` : "";
     this.frame.classList.toggle("absent", !image.there);
     this.picture.alt = image.metadata?.Title ? `The image “${image.metadata.Title}”` : `The image ${image.image}`;
     if (!image.there) {
@@ -128,6 +143,13 @@ export class Viewer {
     this.frame.style.backgroundImage = `url("${api.thumbAddress(image.image)}")`;
     const address = api.imageAddress(image.image);
     if (this.picture.getAttribute("src") !== address) this.picture.src = address;
+  }
+
+  // Only the picture itself says how large it is where the list does not, as in a plan.
+  #loaded() {
+    if (!this.image || (this.image.width && this.image.height)) return;
+    this.image.shape = { width: this.picture.naturalWidth, height: this.picture.naturalHeight };
+    this.#fit();
   }
 
   #absent(words) {
@@ -160,8 +182,7 @@ export class Viewer {
   // The largest whole pixels that fit, in the shape of the image: overlays and masks then lie exactly.
   #fit() {
     if (!this.image) return;
-    const width = this.image.width || 4;
-    const height = this.image.height || 3;
+    const { width, height } = shapeOf(this.image);
     const room = { width: this.stage.clientWidth, height: this.stage.clientHeight };
     if (!room.width || !room.height) return;
     const fitting = Math.min(room.width / width, room.height / height);
@@ -193,7 +214,9 @@ export class Viewer {
 
   // The neighbours are asked for ahead: going through a list does not wait for the disk.
   #ahead(image) {
-    if (image.next) new Image().src = api.imageAddress(image.next);
+    // One that is not there, or of which nothing is known, is not asked for: that would fail.
+    const next = image.next && this.hooks.listed(image.next);
+    if (next?.there && !next.failed) new Image().src = api.imageAddress(next.image);
   }
 
   redraw() {
@@ -226,7 +249,6 @@ export class Viewer {
 
   /** Choose the next annotation of the list, or the one before. */
   walk(step) {
-    if (!this.image) return;
     const keys = keysOf(this.image);
     if (!keys.length) return;
     const at = keys.indexOf(this.chosen);
@@ -235,7 +257,7 @@ export class Viewer {
   }
 
   step(way) {
-    const to = this.image?.[way];
+    const to = this.image[way];
     if (to) this.hooks.go(to);
   }
 

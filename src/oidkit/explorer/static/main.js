@@ -1,7 +1,7 @@
 // Brings the parts together: the state changes, and each part shows what has changed.
 
 import * as api from "./api.js";
-import { icon, number, problem, announce } from "./dom.js";
+import { icon, counted, number, plural, problem, announce } from "./dom.js";
 import { Store, SHOWN, filterQuery, toggled, withoutFilters } from "./state.js";
 import { setClasses } from "./classes.js";
 import { Filters } from "./filters.js";
@@ -30,6 +30,7 @@ class Explorer {
       show: () => this.shown,
       go: (image) => this.store.set({ image }),
       close: () => this.store.closeImage(),
+      listed: (image) => this.grid.pages.find(image),
       review: this.review,
     });
     this.filters = new Filters(by("panel"), this.store, about);
@@ -120,9 +121,9 @@ class Explorer {
       problem("");
       by("total").textContent = number(total);
       by("total").dataset.total = total;
-      by("total-words").textContent = total === this.about.images ? "images" : `of ${number(this.about.images)} images`;
+      by("total-words").textContent = total === this.about.images ? plural(total, "image") : `of ${counted(this.about.images, "image")}`;
       by("empty").hidden = total !== 0;
-      if (before) announce(`${number(total)} images`);
+      if (before) announce(counted(total, "image"));
     } catch (error) {
       problem(`Images cannot be loaded: ${error.message}`);
     }
@@ -157,7 +158,8 @@ class Explorer {
       const then = this.afterClosing;
       this.afterClosing = null;
       if (then) then();
-      else if (state.page === "grid" && Number.isInteger(place)) this.grid.focus(place);
+      // One that was closed before it came, or is not among the filtered ones, has no place.
+      else if (state.page === "grid") this.grid.focus(Number.isInteger(place) ? place : this.grid.active);
       return;
     }
     const opened = this.viewer.root.hidden;
@@ -174,15 +176,14 @@ class Explorer {
 
   // A mark by key: of the chosen annotation, of the open image, or of the image with the focus.
   #mark(word) {
-    if (!this.review) return false;
-    const { image, chosen } = this.viewer;
-    const open = Boolean(this.store.state.image);
-    const focused = open ? image : this.grid.pages.find(this.grid.focused);
-    if (!focused) return false;
-    const key = open ? chosen : "";
-    if (word === "note") return open ? void this.review.note(image, key) : false;
-    if (word === "") return void this.review.save(focused, key, { verdict: "" });
-    return void this.review.mark(focused, key, word);
+    if (this.store.state.image) return void this.viewer.ready(() => this.#markOne(this.viewer.image, this.viewer.chosen, word));
+    const focused = this.grid.pages.find(this.grid.focused);
+    return focused ? void this.#markOne(focused, "", word) : false;
+  }
+
+  #markOne(image, key, word) {
+    if (word === "note") return this.review.note(image, key);
+    return word === "" ? this.review.save(image, key, { verdict: "" }) : this.review.mark(image, key, word);
   }
 
   #page(page) {
@@ -225,11 +226,11 @@ class Explorer {
       { keys: [], shown: ["Page up", "Page down"], where: "images", words: "A screen up or down" },
       { keys: [], shown: ["Home", "End"], where: "images", words: "First and last image" },
       { keys: [], shown: ["Enter"], where: "images", words: "Open the image" },
-      { keys: ["ArrowLeft"], shown: ["←"], where: "image", words: "Previous image", run: () => viewer.step("previous") },
-      { keys: ["ArrowRight"], shown: ["→"], where: "image", words: "Next image", run: () => viewer.step("next") },
-      { keys: ["j"], where: "image", words: "Next annotation", run: () => viewer.walk(1) },
-      { keys: ["k"], where: "image", words: "Annotation before", run: () => viewer.walk(-1) },
-      { keys: ["i"], where: "image", words: "Choose the image itself", run: () => viewer.choose("") },
+      { keys: ["ArrowLeft"], shown: ["←"], where: "image", words: "Previous image", run: () => viewer.ready(() => viewer.step("previous")) },
+      { keys: ["ArrowRight"], shown: ["→"], where: "image", words: "Next image", run: () => viewer.ready(() => viewer.step("next")) },
+      { keys: ["j"], where: "image", words: "Next annotation", run: () => viewer.ready(() => viewer.walk(1)) },
+      { keys: ["k"], where: "image", words: "Annotation before", run: () => viewer.ready(() => viewer.walk(-1)) },
+      { keys: ["i"], where: "image", words: "Choose the image itself", run: () => viewer.ready(() => viewer.choose("")) },
       { keys: ["z"], where: "image", words: "Larger, around the chosen annotation", run: () => viewer.zoom() },
       { keys: ["Escape"], shown: ["Esc"], where: "image", words: "Back to the images", run: () => this.store.closeImage() },
     ];

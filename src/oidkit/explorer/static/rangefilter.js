@@ -1,6 +1,6 @@
 // A filter by a number: bins with the images in each, and two fields for any other range.
 
-import { el, number } from "./dom.js";
+import { el, counted } from "./dom.js";
 import { bar } from "./bars.js";
 import { rangeOf, rangeText } from "./state.js";
 
@@ -59,7 +59,7 @@ export class RangeFilter {
       name,
       count: bin.count,
       most,
-      label: `${this.title} ${name}: ${number(bin.count)} images`,
+      label: `${this.title} ${name}: ${counted(bin.count, "image")}`,
       data: { range: this.name, bin: this.#text(bin) },
       press: () => this.store.set({ [this.name]: this.value === this.#text(bin) ? "" : this.#text(bin) }),
     });

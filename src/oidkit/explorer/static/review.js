@@ -6,13 +6,22 @@ import { el, icon, announce, problem } from "./dom.js";
 const SAID = { good: "Marked good", bad: "Marked bad", "": "Mark taken away" };
 
 export class Review {
+  #before = Promise.resolve();
+
   /** `changed` is called with the image and its new review. */
   constructor(changed) {
     this.changed = changed;
   }
 
-  async save(image, key, change) {
+  /** Save a change of a mark, after the ones before it: an answer that comes late would undo a newer one. */
+  save(image, key, change) {
+    this.#before = this.#before.then(() => this.#send(image, key, change));
+    return this.#before;
+  }
+
+  async #send(image, key, wanted) {
     const before = image.review?.[key] ?? {};
+    const change = typeof wanted === "function" ? wanted(before) : wanted;
     const body = { image: image.image, annotation: key, verdict: before.verdict ?? "", note: before.note ?? "", ...change };
     try {
       const { review } = await api.review(body);
@@ -50,8 +59,7 @@ export class Review {
 
   /** Mark, or take the same mark away. */
   mark(image, key, word) {
-    const same = image.review?.[key]?.verdict === word;
-    return this.save(image, key, { verdict: same ? "" : word });
+    return this.save(image, key, (before) => ({ verdict: before.verdict === word ? "" : word }));
   }
 
   /** Open the field for a note: Enter saves it, Escape leaves it as it was. */
