@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from selenium.webdriver.common.keys import Keys
 
-from oidkit.review import REVIEW
+from oidkit.verdicts import REVIEW
 
 if TYPE_CHECKING:
     from pathlib import Path
