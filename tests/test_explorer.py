@@ -423,6 +423,39 @@ def test_a_plan_shows_what_a_download_would_bring(
     assert not [path for path in (tmp_path / "cache").iterdir() if "plan-" in path.name]
 
 
+def test_small_pictures_of_the_list_are_taken_first(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """What the image list names in the mirror's own network is asked for, all else is not."""
+    mirror = tmp_path / "mirror"
+    shutil.copytree(made_mirror(tmp_path_factory), mirror)
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(out, "jpeg")
+    (mirror / "small.jpg").write_bytes(out.getvalue())
+    (mirror / "page.jpg").write_bytes(b"<html>log in</html>")
+    with MirrorServer(mirror) as server:
+        (path,) = mirror.rglob("validation-images-with-rotation.csv")
+        lines = path.read_text(encoding="utf-8").splitlines()
+        rows = [*csv.reader(lines)]
+        at = rows[0].index("Thumbnail300KURL")
+        names = ("small.jpg", "page.jpg")
+        for number, row in enumerate(rows[1:]):
+            row[at] = f"{server.url}/{names[number % 2]}"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        selection = oidkit.Selection(CLASSES, splits=("validation",))
+        settings = Settings(server.url, tmp_path / "cache")
+        with explore_plan(selection, settings=settings) as explorer, explorer:
+            names_shown = [each["image"] for each in told(explorer, "api/images")["images"]]
+            sizes = set()
+            for name in names_shown:
+                status, data = ask(explorer, f"thumb/{name}.jpg")
+                if status == 200:
+                    sizes.add(Image.open(io.BytesIO(data)).size)
+    assert (64, 48) in sizes
+    assert len(sizes) > 1
+
+
 def test_a_source_that_hangs_holds_nobody_up(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:

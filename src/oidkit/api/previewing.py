@@ -8,6 +8,7 @@ import shutil
 import threading
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from oidkit import catalog, ownership
 from oidkit.api.downloading import annotate
@@ -17,7 +18,7 @@ from oidkit.dataset import open_dataset
 from oidkit.disk import TEMPORARY, sweep
 from oidkit.errors import DiskError
 from oidkit.events import Listener, ignore
-from oidkit.originals import LARGEST, address_fault
+from oidkit.originals import LARGEST, address_fault, is_local
 from oidkit.store import Arrived, Request
 
 if TYPE_CHECKING:
@@ -134,15 +135,19 @@ class Previews:
 
     def __init__(self, source: Source, addresses: Mapping[str, str]) -> None:
         self.source = source
-        self._addresses = addresses
+        # A folder may hold a list from anywhere, and whoever has one wants nothing from elsewhere.
+        self._addresses = {} if source.folder is not None else addresses
         self._stopped = threading.Event()
+        from oidkit.store.anywhere import AnywhereTransfer, lies_privately
+
+        self._private = lies_privately(source)
         self._bucket = _Lane(source.open, self._stopped)
-        self._elsewhere = _Lane(_anywhere, self._stopped)
+        self._elsewhere = _Lane(lambda: AnywhereTransfer(self._private), self._stopped)
 
     def small(self, split: str, image_id: str) -> bytes | None:
         """Give a picture of the image, of any size, or None where there is none."""
-        url = self._addresses.get(image_id)
-        if url and address_fault(url, local=False) is None:
+        url = self._addresses.get(image_id, "")
+        if self._may_be_asked(url):
             data = self._elsewhere.get(url, fits=is_picture)
             if data is not None:
                 return data
@@ -152,6 +157,16 @@ class Previews:
         """Give the image of the bucket, or None where it lacks it."""
         named = next(each for each in catalog.SPLITS if each == split)
         return self._bucket.get(catalog.image_key(named, image_id), fits=is_picture)
+
+    def _may_be_asked(self, url: str) -> bool:
+        """Tell whether an address of the list is in the same world as the source.
+
+        The list of a mirror on a machine or network of one's own names Flickr, as the official one
+        does: who has such a mirror wants nothing to leave it, or has no way out.
+        """
+        if not url or address_fault(url, local=self._private) is not None:
+            return False
+        return not self._private or is_local(urlsplit(url).hostname or "")
 
     def stop(self) -> None:
         """Give up what is waited for, and ask for nothing more."""
@@ -167,12 +182,6 @@ class Previews:
 def is_picture(data: bytes) -> bool:
     """Tell whether bytes begin as a JPEG or PNG does: a page that says 200 is neither."""
     return data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n"))
-
-
-def _anywhere() -> Transfer:
-    from oidkit.store.anywhere import AnywhereTransfer
-
-    return AnywhereTransfer()
 
 
 def _body(transfer: Transfer, key: str, stopped: threading.Event) -> tuple[bytes, int | None]:

@@ -46,6 +46,7 @@ _LOW_SPEED_BYTES, _LOW_SPEED_SECONDS = 1024, 20
 # image, six days for the largest annotation file.
 _DEADLINE_SECONDS, _DEADLINE_BYTES = 60.0, 4096
 _LOOK_SECONDS = 1.0
+_READ_AT_ONCE = 16
 _BUFFER = 256 * 1024
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 # Errors that no retry mends: the address is wrong, or TLS says that the peer is not to be trusted.
@@ -118,7 +119,9 @@ class HttpTransfer:
         if self._due is not None:
             timeout = min(timeout, max(0.0, self._due - time.monotonic()))
         ready = self._select(timeout)
-        for descriptor, events in ready:
+        # The others are ready at the next poll. What came is then checked and written while the
+        # rest is read, not after all of it.
+        for descriptor, events in ready[:_READ_AT_ONCE]:
             self._multi.socket_action(descriptor, events)
         if self._due is not None and time.monotonic() >= self._due:
             self._due = None

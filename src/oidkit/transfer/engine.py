@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Beside", "Job", "Run", "Traffic"]
 
-_SETTLERS = 3
+_SETTLERS = 2
 _WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _MOST_DAMAGED = 3
 # A silent source takes 20 s a try.
