@@ -1,8 +1,13 @@
-"""How numbers of bytes and seconds are written for people."""
+"""How bytes, seconds and the bins of a histogram are written for people."""
 
 from __future__ import annotations
 
-__all__ = ["byte_count", "duration"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["bins_in_words", "byte_count", "duration"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 # Rounding lifts a number from here on into the next form: 999.5 kB is 1.0 MB, 9.95 s is 10 s.
@@ -29,3 +34,18 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {whole % 60:02} s" if minutes else f"{whole} s"
+
+
+def bins_in_words(
+    histogram: Sequence[Mapping[str, float | None]], written: Callable[[float], str]
+) -> list[tuple[str, int]]:
+    """Name the bins of a histogram: below, from to, and so many and more; each with its count."""
+    rows = []
+    for each in histogram:
+        start, end = each["from"] or 0, each["to"]
+        if end is None:
+            word = f"{written(start)} and more"
+        else:
+            word = f"{written(start)} to {written(end)}" if start else f"below {written(end)}"
+        rows.append((word, int(each["count"] or 0)))
+    return rows

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import email
 import json
-import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,26 +13,16 @@ import psutil
 import pytest
 
 import oidkit
-from faults.test_visitors import CLIMBING, FOREIGN, guarded
+from faults.test_visitors import CLIMBING, FOREIGN, SECRET, Said, guarded, say
 from mirrors import environment, made_mirror
 from oidkit import Settings
 from oidkit.explorer import Explorer, explore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
-SECRET = b"the canary that nobody may read"
 pytestmark = pytest.mark.row(37)
-
-
-@dataclass(frozen=True)
-class Said:
-    """All that came back on one connection, and its first answer."""
-
-    status: int
-    headers: Mapping[str, str]
-    raw: bytes
 
 
 @pytest.fixture(scope="module")
@@ -57,25 +44,6 @@ def explorer(root: Path) -> Iterator[Explorer]:
         yield running
 
 
-def say(explorer: Explorer, head: str | bytes) -> Said:
-    """Send a head as it is, and read until the server is silent or closes."""
-    sent = head.encode("latin-1") if isinstance(head, str) else head
-    raw = b""
-    with socket.create_connection(("127.0.0.1", explorer.port), timeout=10) as client:
-        with contextlib.suppress(ConnectionError):
-            client.sendall(sent + b"\r\n\r\n")
-        client.settimeout(1)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            while piece := client.recv(65536):
-                raw += piece
-    assert SECRET not in raw
-    if not raw:
-        return Said(0, {}, raw)
-    first, _, rest = raw.partition(b"\r\n")
-    told = email.message_from_bytes(rest.partition(b"\r\n\r\n")[0])
-    return Said(int(first.split()[1]), {k.lower(): v for k, v in told.items()}, raw)
-
-
 def get(explorer: Explorer, path: str = "", *, token: bool = True, **headers: str) -> Said:
     """Ask for something below the token, or for a path as it is."""
     told = {"Host": f"127.0.0.1:{explorer.port}"} | headers
@@ -88,7 +56,7 @@ def test_the_page_comes_with_its_policy(explorer: Explorer) -> None:
     """What is asked for with the token is answered; the policy lets nothing in from elsewhere."""
     said = get(explorer)
     assert said.status == 200
-    guarded(said)  # type: ignore[arg-type]
+    guarded(said)
     policy = said.headers["content-security-policy"]
     assert "unsafe" not in policy
     assert "http" not in policy
@@ -113,7 +81,7 @@ def test_without_the_token_there_is_nothing(path: str, explorer: Explorer) -> No
     """Neither the page nor a part of it, and not a word of which token it would be."""
     said = get(explorer, path or "/", token=False)
     assert said.status == 404
-    guarded(said)  # type: ignore[arg-type]
+    guarded(said)
     assert urlsplit(explorer.url).path.strip("/").encode() not in said.raw
 
 
@@ -141,7 +109,7 @@ def test_a_foreign_origin_is_refused(origin: str, explorer: Explorer) -> None:
     """A page of another origin gets 403, and no header that would let it read anything."""
     said = get(explorer, "api/about", Origin=origin)
     assert said.status == 403
-    guarded(said)  # type: ignore[arg-type]
+    guarded(said)
     assert get(explorer, Origin=f"http://127.0.0.1:{explorer.port}").status == 200
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 import pytest
@@ -62,7 +62,16 @@ def server(tmp_path: Path) -> Iterator[MirrorServer]:
         yield running
 
 
-def say(server: MirrorServer, head: str | bytes, *, end: bytes = b"\r\n\r\n") -> Said:
+class Listening(Protocol):
+    """Whatever listens on a port of loopback."""
+
+    @property
+    def port(self) -> int:
+        """Give the port."""
+        ...
+
+
+def say(server: Listening, head: str | bytes, *, end: bytes = b"\r\n\r\n") -> Said:
     """Send a head as it is, and read until the server is silent or closes."""
     sent = head.encode("latin-1") if isinstance(head, str) else head
     raw = b""

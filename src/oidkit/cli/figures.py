@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from oidkit.cli.output import number
-from oidkit.quantities import byte_count
+from oidkit.quantities import bins_in_words, byte_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from oidkit.api.counting import Statistics
 
@@ -153,27 +153,12 @@ def _bars(rows: Sequence[tuple[str, int]], bar: str) -> Iterator[str]:
         yield f"  {word:<16}{count:>12,}{share:>9}  {bar * length}".rstrip()
 
 
-def _spans(
-    histogram: Sequence[Mapping[str, float | None]], written: Callable[[float], str]
-) -> list[tuple[str, int]]:
-    """Name the bins of a histogram: below, from - to, and so many and more."""
-    rows = []
-    for each in histogram:
-        start, end = each["from"] or 0, each["to"]
-        if end is None:
-            word = f"{written(start)} and more"
-        else:
-            word = f"{written(start)} to {written(end)}" if start else f"below {written(end)}"
-        rows.append((word, int(each["count"] or 0)))
-    return rows
-
-
 def _box_sizes(found: Statistics, bar: str) -> Iterator[str]:
     if not _boxes(found):
         return
     sizes = found.box_sizes
     yield f"boxes by their share of the image: the median is {_percent(sizes['median_share'])}"
-    yield from _bars(_spans(sizes["shares"], lambda share: f"{share * 100:g} %"), bar)
+    yield from _bars(bins_in_words(sizes["shares"], lambda share: f"{share * 100:g} %"), bar)
     pixels = sizes["pixels"]
     rows = [(word, pixels[word]) for word in ("small", "medium", "large")]
     if any(count for _, count in rows):
@@ -201,7 +186,7 @@ def _ratios(title: str, ratios: Mapping[str, Any], bar: str) -> Iterator[str]:
     if ratios["median"] is None:
         return
     yield f"{title}: the median is {ratios['median']:.2f}{_unknown(ratios['unknown'])}"
-    yield from _bars(_spans(ratios["histogram"], lambda ratio: f"{ratio:.2g}"), bar)
+    yield from _bars(bins_in_words(ratios["histogram"], lambda ratio: f"{ratio:.2g}"), bar)
 
 
 def _unknown(count: int) -> str:

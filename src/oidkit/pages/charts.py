@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oidkit.markup import escaped
+from oidkit.quantities import bins_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -95,15 +96,7 @@ def spans(
     histogram: Sequence[Mapping[str, float | None]], written: Callable[[float], str]
 ) -> list[Bar]:
     """Name the bins of a histogram: below, from to, and so many and more."""
-    rows = []
-    for each in histogram:
-        start, end = each["from"] or 0, each["to"]
-        if end is None:
-            word = f"{written(start)} and more"
-        else:
-            word = f"{written(start)} to {written(end)}" if start else f"below {written(end)}"
-        rows.append(Bar(escaped(word), int(each["count"] or 0)))
-    return rows
+    return [Bar(escaped(word), count) for word, count in bins_in_words(histogram, written)]
 
 
 def place_map(counts: Sequence[Sequence[int]]) -> str:
