@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -361,8 +362,11 @@ def test_only_json_is_taken(explorer: Explorer) -> None:
 # -- the command and the plan ----------------------------------------------------------------------
 
 
-def _started(*arguments: object, **env: str) -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "oidkit", "view", *map(str, arguments), "--no-browser"]
+def _started(
+    *arguments: object, browser: bool = False, **env: str
+) -> tuple[subprocess.Popen[str], str]:
+    flags = [] if browser else ["--no-browser"]
+    command = [sys.executable, "-m", "oidkit", "view", *map(str, arguments), *flags]
     process = subprocess.Popen(
         command,
         env=environment(**env),
@@ -386,6 +390,40 @@ def test_the_command_serves_until_it_is_interrupted(root: Path, tmp_path: Path) 
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
     assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the browser is a shell script of GNU's")
+def test_no_other_user_sees_the_token(root: Path, tmp_path: Path) -> None:
+    """The browser is started with the name of a file that its user alone can read.
+
+    That leads to the page, which is served while the browser holds on to whoever started it.
+    """
+    script, seen_by_all, page = tmp_path / "browser", tmp_path / "arguments", tmp_path / "page"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'stat -c %a "${{1#file://}}" > "{seen_by_all}"; echo "$1" >> "{seen_by_all}"\n'
+        "url=$(sed 's#.*url=##; s#[^A-Za-z0-9:/._-].*##' \"${1#file://}\")\n"
+        f'curl -s "$url" > "{page}.part"\n'
+        f'mv "{page}.part" "{page}"\n',
+        encoding="utf-8",
+    )
+    script.chmod(0o700)
+    process, url = _started(
+        root, browser=True, BROWSER=f"{script} %s", OID_CACHE=str(tmp_path / "cache")
+    )
+    with process:
+        for _ in range(600):
+            if page.exists():
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    mode, argument = seen_by_all.read_text(encoding="utf-8").split()
+    assert mode == "600", said
+    assert argument.startswith("file://")
+    assert url.split("/")[3] not in argument
+    assert "<!doctype html>" in page.read_text(encoding="utf-8").lower()
+    assert not [*(tmp_path / "cache").glob("open-*")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
