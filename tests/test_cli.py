@@ -30,11 +30,11 @@ SELECTION = {
     *("--original", "--upright"),
 }
 FLAGS = {
-    "classes": {"--tree", "--all", "--counts", "--json", "--csv"},
+    "classes": {"--tree", "--all", "--counts", "--json", "--csv", "--index"},
     "download": SELECTION
     | {
         *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
-        *("--json", "--quiet"),
+        *("--json", "--quiet", "--index"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
     "fetch": {
@@ -47,13 +47,15 @@ FLAGS = {
         *("--processes", "--polygons", "--task", "--shard-size", "--shard-megabytes"),
         *("--multi-label", "--several", "--drop-reviewed", "--json", "--quiet"),
     },
-    "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet"},
+    "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet", "--index"},
     "review": {"--merge", "--json"},
     "stats": {"--top", "--json"},
     "report": {"--out", "--quiet"},
-    "verify": {"--repair", "--json", "--quiet"},
+    "verify": {"--repair", "--json", "--quiet", "--index"},
     "index info": {"--check", "--json"},
     "index build": {"--check", "--split", "--labels", "--no-metadata", "--json", "--quiet"},
+    "index push": {"--json", "--quiet"},
+    "index pull": {"--json", "--quiet"},
     "demo": {"--out"},
 }
 HEAVY = ("polars", "numpy", "rich", "pycurl", "PIL", "asyncio", "filelock", "oidkit.api")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,10 +11,10 @@ from typing import TYPE_CHECKING
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.shared import Shared
-from oidkit.disk import locked, naming, write_atomically
+from oidkit.disk import locked, naming
 from oidkit.errors import UsageError
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
-from oidkit.transfer import IndexJob
+from oidkit.transfer import IndexFileJob, IndexJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -105,6 +107,8 @@ class _Pull:
         for key, contents in self.shared.contents(tables).items():
             with locked(cache.lock_file(key)):
                 self._take_table(key, tables[key], contents)
+        with suppress(OSError):  # there is none, or another run works in it
+            (cache.root / "pulled").rmdir()
         self.session.on_event(PhaseEnded("pull"))
 
     def _told(self, kind: str, items: Mapping[str, Item]) -> None:
@@ -131,7 +135,7 @@ class _Pull:
         size = sum(file.stored.size for file in contents.files)
         self.session.on_event(Fetched(key, size))
 
-    def _jobs(self, folder: Path, contents: Contents) -> Iterator[IndexJob]:
+    def _jobs(self, folder: Path, contents: Contents) -> Iterator[IndexFileJob]:
         """Ask for the files of a table that are not there yet; those that do not belong there go."""
         names = {file.name: file.stored for file in contents.files}
         with naming(folder):
@@ -141,11 +145,11 @@ class _Pull:
             there = {path.name for path in folder.iterdir()}
         for name, stored in names.items():
             if name not in there:
-                yield IndexJob(
-                    stored, partial(write_atomically, folder / name), place=self.shared.place.name
-                )
+                yield IndexFileJob(stored, folder / name, place=self.shared.place.name)
 
 
 def _matches(path: Path, stored: Stored) -> bool:
     with naming(path):
-        return path.stat().st_size == stored.size and stored.matches(path.read_bytes())
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        return path.stat().st_size == stored.size and found == stored.sha256

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oidkit.shelf import Place
     from oidkit.store import Transfer
     from oidkit.tables import MaskIndex, MaskOffsets, RangedParts, Table, Want
-    from oidkit.transfer import IndexJob, IndexRangeJob
+    from oidkit.transfer import IndexFileJob, IndexJob, IndexRangeJob
 
 __all__ = ["Shared", "read_manifest"]
 
@@ -57,7 +57,7 @@ class Shared:
         check_same(found, self.session, self.place)
         return found
 
-    def carry_out(self, jobs: Iterable[IndexJob | IndexRangeJob]) -> None:
+    def carry_out(self, jobs: Iterable[IndexFileJob | IndexJob | IndexRangeJob]) -> None:
         """Read objects, or ranges of them; the first of the errors that are left is raised."""
         todo = list(jobs)
         run_of(self.session, self.transfer).carry_out(todo)
@@ -99,7 +99,7 @@ class Shared:
     # -- tables ---------------------------------------------------------------------------------
 
     def tables(self, keys: Sequence[str]) -> dict[str, Table]:
-        """Give the tables of annotation files, as far as the index has newer ones than the cache."""
+        """Give the tables of annotation files that the index has and the cache not, or older."""
         unknown = [key for key in keys if key not in self._tables]
         items = {
             key: item
@@ -212,7 +212,7 @@ class Shared:
 
 
 def run_of(session: Session, transfer: Transfer) -> Any:
-    """Prepare to read from a shared index; what it bears of that has nothing to do with the source."""
+    """Prepare to read from a shared index, whose troubles are not those of the source."""
     from oidkit.transfer import Budget, Pace, Run
 
     return Run(

@@ -41,7 +41,11 @@ _KEYS = {
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
     ),
-    "gs": ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+    "gs": (
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+    ),
     "az": (
         "AZURE_STORAGE_ACCOUNT_KEY",
         "AZURE_STORAGE_ACCESS_KEY",
@@ -237,7 +241,11 @@ def _opened(scheme: str, bucket: str, prefix: str, *, writes: bool) -> ObjectSto
             bucket,
             prefix=prefix or None,
             config=config,
-            client_options={"allow_http": True, "connect_timeout": timedelta(seconds=15)},
+            client_options={
+                "allow_http": True,
+                "connect_timeout": timedelta(seconds=15),
+                "timeout": timedelta(seconds=300),  # of a whole request
+            },
             # What is read is asked for again by the loop that asks for everything.
             retry_config={
                 "max_retries": 3 if writes else 0,

@@ -249,7 +249,7 @@ class Cache:
     # -- shared indexes -------------------------------------------------------------------------
 
     def remote(self, key: str, name: str) -> Path:
-        """Say where that lies of a table elsewhere which was asked for; *name* tells it from others."""
+        """Say where that lies of a table elsewhere which was asked for, by its *name*."""
         return self.root / "remote" / _slug(key) / name
 
     def has_table(self, key: str, name: str) -> bool:

@@ -1,9 +1,9 @@
 """Parts of a table that lie elsewhere, of which only what is asked for comes here.
 
-A part is cut into tiles: its row groups, and its end with the footer. Each tile has a checksum. Here
-lies a file as long as the part, with holes where nothing was asked for yet. Whether a tile is there
-is told by its checksum alone, so a run that was killed leaves nothing that could be taken for it,
-and several runs may fill the same file.
+A part is cut into tiles: its row groups, and its end with the footer. Each tile has a checksum.
+Here lies a file as long as the part, with holes where nothing was asked for yet. Whether a tile is
+there is told by its checksum alone, so a run that was killed leaves nothing that could be taken for
+it, and several runs may fill the same file.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from oidkit.tables.table import Need
 
 __all__ = ["RangedParts", "Tile", "TiledPart", "Want", "tiles_of"]
+_MOST_AT_ONCE = 8 << 20
+"""Bytes of a request that takes several tiles."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """The bytes [`start`, `stop`) of a part, of so many `rows`; its end with the footer has none."""
+    """The bytes [`start`, `stop`) of a part, and their `rows`; its end with the footer has none."""
 
     rows: int
     start: int
@@ -132,11 +135,12 @@ class RangedParts:
         return found
 
     def _joined(self, number: int, tiles: Sequence[Tile]) -> Iterator[Want]:
-        """Ask for tiles that lie side by side in one request."""
+        """Ask for tiles that lie side by side in one request, as far as it stays small."""
         part = self.parts[number]
         runs: list[list[Tile]] = []
         for tile in tiles:
-            if runs and runs[-1][-1].stop == tile.start:
+            beside = bool(runs) and runs[-1][-1].stop == tile.start
+            if beside and tile.stop - runs[-1][0].start <= _MOST_AT_ONCE:
                 runs[-1].append(tile)
             else:
                 runs.append([tile])

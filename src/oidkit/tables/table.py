@@ -46,7 +46,7 @@ __all__ = [
 FORMAT = 4
 _NOTE = "table.json"
 Need = tuple[int, int, int | None]
-"""A part by its number, the first of some rows in it, and how many they are: None stands for all."""
+"""A part by its number, the first of some rows in it, and how many they are, or None for all."""
 Rows = pl.DataFrame
 """Rows of an annotation file: a column for each of its columns, of published text."""
 _EVERY = Keep()
@@ -71,8 +71,8 @@ class Table:
     number of images. `rejects` is the number of rows that were set aside. Where `classes` are
     several columns, a row stands in the parts once for each class that it names. `group` rows
     are read together at the least. `checks` has the checksum of each file of the table; a part is
-    checked when it is first read. A table that lies elsewhere has a `supply`, which brings rows here
-    before they are read, and checks them.
+    checked when it is first read. A table that lies elsewhere has a `supply`, which brings rows
+    here before they are read, and checks them.
     """
 
     folder: Path

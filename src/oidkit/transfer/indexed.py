@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from oidkit.disk import naming
 from oidkit.errors import (
     IntegrityError,
     MissingObjectError,
@@ -18,16 +20,18 @@ from oidkit.transfer.body import CHANGED, Body, refuse_other_range, refuse_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
 
     from oidkit.disk import Record
     from oidkit.events import Fetched
     from oidkit.indexfile import Stored
 
-__all__ = ["IndexJob", "IndexRangeJob"]
+__all__ = ["IndexFileJob", "IndexJob", "IndexRangeJob"]
 
 _AGAIN = "push it again, or fill the cache without it: oid index build"
 _NETWORK = "check the address and the network, then run the same command again"
-_LARGEST = 1 << 30
+_LARGEST = 64 << 20
 
 
 class _OfIndex(Body):
@@ -101,6 +105,58 @@ class IndexJob(_OfIndex):
     def told(self) -> Fetched | None:
         """Tell of what has come, where that is worth it."""
         return self._told
+
+
+class IndexFileJob(_OfIndex):
+    """A whole object of any size, which is written to *path* as it comes.
+
+    It stands there when it has been checked. Nobody else may write in the folder of *path*.
+    """
+
+    def __init__(self, stored: Stored, path: Path, *, place: str) -> None:
+        super().__init__(stored.object, place=place)
+        self._stored, self._path = stored, path
+        self._fresh = path.with_name(f"{path.name}.part")
+        self._file: BinaryIO | None = None
+        self._sha256 = hashlib.sha256()
+
+    def request(self) -> Request:
+        return Request(self.name)
+
+    def begin(self, reply: Reply) -> None:
+        refuse_part(reply, self.name)
+        self._close()
+        self._held, self._sha256 = 0, hashlib.sha256()
+        with naming(self._fresh):
+            self._file = self._fresh.open("wb")
+
+    def write(self, data: bytes) -> None:
+        self._held += len(data)
+        if self._file is None or self._held > self._stored.size:
+            raise IntegrityError(f"{self.name} is longer than it was")
+        self._sha256.update(data)
+        with naming(self._fresh):
+            self._file.write(data)
+
+    def settle(self) -> Sequence[Record]:
+        self._close()
+        if self._held < self._stored.size:
+            raise SourceError(f"{self.name} was cut short: {self._held} of {self._stored.size} bytes")
+        if self._sha256.hexdigest() != self._stored.sha256:
+            raise IntegrityError(f"{self.name} does not match its checksum")
+        with naming(self._path):
+            self._fresh.replace(self._path)
+        return ()
+
+    def fail(self, error: OidError) -> Sequence[Record]:
+        self._close()
+        return super().fail(error)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with naming(self._fresh):
+                file.close()
 
 
 class IndexRangeJob(_OfIndex):
