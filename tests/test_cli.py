@@ -182,7 +182,7 @@ def test_a_short_command_imports_what_it_needs(
     ("line", "said"),
     [
         ("dowload", "oid: there is no command 'dowload', did you mean 'download'?; see"),
-        ("index", "oid index: name one of build, info; see: oid index --help"),
+        ("index", "oid index: name one of build, info, pull, push; see: oid index --help"),
         ("index buld", "there is no command 'buld', did you mean 'build'?"),
         ("--cache x classes", "there is no flag --cache before the command; flags come after"),
         ("download Dog --splt train", "oid download: unrecognized arguments: --splt train; see"),

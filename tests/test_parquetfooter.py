@@ -45,8 +45,7 @@ def said_by_pyarrow(data: bytes) -> list[tuple[int, int, int]]:
         columns = [group.column(number) for number in range(group.num_columns)]
         starts = [each.dictionary_page_offset or each.data_page_offset for each in columns]
         stops = [
-            start + each.total_compressed_size
-            for start, each in zip(starts, columns, strict=True)
+            start + each.total_compressed_size for start, each in zip(starts, columns, strict=True)
         ]
         spans.append((group.num_rows, min(starts), max(stops)))
     return spans

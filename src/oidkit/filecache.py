@@ -61,7 +61,7 @@ class FileCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _head(content, etag) + content)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """List the files that are there."""
         with contextlib.suppress(FileNotFoundError):
             names = sorted(path.name for path in (self.root / "files").iterdir())

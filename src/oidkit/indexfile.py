@@ -42,6 +42,7 @@ _OBJECT = re.compile(
 _NAME = re.compile(r"part-\d{4,6}\.parquet|table\.json|rejects\.csv", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{16}|[0-9a-f]{8}|", re.ASCII)
 _LARGEST: Final = 1 << 40
+_DIGITS: Final = 64
 _Value = TypeVar("_Value")
 
 
@@ -55,7 +56,7 @@ class Stored:
 
     def __post_init__(self) -> None:
         """Refuse a name or a size that no index of ours has."""
-        if not (is_ours(self.object) and 0 <= self.size < _LARGEST and len(self.sha256) == 64):
+        if not (is_ours(self.object) and 0 <= self.size < _LARGEST and len(self.sha256) == _DIGITS):
             raise ValueError(f"an object '{self.object}'")
 
     def matches(self, data: bytes) -> bool:
@@ -193,12 +194,10 @@ def stored(name: str, data: bytes) -> Stored:
 
 def merged(older: Manifest | None, newer: Manifest) -> Manifest:
     """Put what a push brings to what is there: of each item the one that was made last."""
-    if older is None:
-        return newer
-    every = {}
+    every: dict[str, Any] = {}
     for kind in KINDS:
         ours: Mapping[str, Item] = getattr(newer, kind)
-        theirs: Mapping[str, Item] = getattr(older, kind)
+        theirs: Mapping[str, Item] = getattr(older, kind) if older is not None else {}
         last = {
             key: item for key, item in theirs.items() if key in ours and item.made > ours[key].made
         }
@@ -225,7 +224,9 @@ def _read(data: bytes, make: Callable[[Any], _Value]) -> _Value:
 
 
 def _manifest(found: Any) -> Manifest:
-    every = {kind: {_checked(key): _item(item) for key, item in found[kind].items()} for kind in KINDS}
+    every = {
+        kind: {_checked(key): _item(item) for key, item in found[kind].items()} for kind in KINDS
+    }
     texts = {name: str(found[name]) for name in ("source", "release", "oidkit")}
     return Manifest(**texts, **every)  # type: ignore[arg-type]
 

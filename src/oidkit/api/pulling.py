@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.api.shared import Shared
 from oidkit.disk import locked, naming
 from oidkit.errors import UsageError
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from oidkit.api.shared import Shared
     from oidkit.indexfile import Contents, Item, Stored
 
 __all__ = ["Pulled", "index_pull"]
@@ -43,7 +43,9 @@ class Pulled:
         return asdict(self)
 
 
-def index_pull(url: str, *, settings: Settings | None = None, on_event: Listener = ignore) -> Pulled:
+def index_pull(
+    url: str, *, settings: Settings | None = None, on_event: Listener = ignore
+) -> Pulled:
     """Take the tables, mask indexes and class files of the index at *url* into the cache.
 
     What the cache has, or has newer, stays. Every file is checked by its SHA-256. A pull that was
@@ -136,7 +138,7 @@ class _Pull:
         self.session.on_event(Fetched(key, size))
 
     def _jobs(self, folder: Path, contents: Contents) -> Iterator[IndexFileJob]:
-        """Ask for the files of a table that are not there yet; those that do not belong there go."""
+        """Ask for the files of a table that are not there yet; what does not belong there goes."""
         names = {file.name: file.stored for file in contents.files}
         with naming(folder):
             for path in folder.iterdir():

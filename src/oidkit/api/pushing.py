@@ -57,7 +57,9 @@ class Pushed:
         return asdict(self)
 
 
-def index_push(url: str, *, settings: Settings | None = None, on_event: Listener = ignore) -> Pushed:
+def index_push(
+    url: str, *, settings: Settings | None = None, on_event: Listener = ignore
+) -> Pushed:
     """Put what the cache has of a source and release at *url*: a folder, s3://, gs:// or az://.
 
     What is there already is not sent again. The file that lists all the others goes last, so that
@@ -124,7 +126,7 @@ class _Push:
 
     def send_all(self) -> Manifest:
         """Send everything but the first file, and say what that has to say."""
-        from oidkit import __version__
+        from importlib.metadata import version
 
         tables, masks, files = self._tables(), self._masks(), self._files()
         if not (tables or masks):
@@ -140,7 +142,7 @@ class _Push:
                 found = Manifest(
                     source=self.session.source.name,
                     release=self.session.settings.release_name,
-                    oidkit=__version__,
+                    oidkit=version("oidkit"),
                     files={key: self._send_file(key, data) for key, data in files.items()},
                     masks={key: self._send_masks(key, index) for key, index in masks.items()},
                     offsets={key: self._send_offsets(key, some) for key, some in splits.items()},
@@ -170,7 +172,7 @@ class _Push:
 
     def _files(self) -> dict[str, bytes]:
         kept = self.session.kept
-        return {key: data for key in kept.keys() if (data := kept.whole(key)) is not None}
+        return {key: data for key in kept.names() if (data := kept.whole(key)) is not None}
 
     def _send_file(self, key: str, data: bytes) -> Item:
         sent = self._send(f"files/{_slug(key)}", data)

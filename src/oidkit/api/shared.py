@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Shared", "read_manifest"]
 
 _AT_ONCE = 16
+_CONTENTS = "contents.json"
 
 
 @dataclass(slots=False)
@@ -83,6 +84,28 @@ class Shared:
         except ValueError as error:
             raise self._unfit(", ".join(items)) from error
 
+    def _kept_contents(self, items: Mapping[str, Item]) -> dict[str, tuple[Path, Contents]]:
+        """Read such lists, each but once, and say where the files lie here."""
+        from oidkit.transfer import IndexJob
+
+        folders = {
+            key: self.session.cache.remote(key, f"{item.id or 'masks'}-{item.stored.sha256[:16]}")
+            for key, item in items.items()
+        }
+        jobs = []
+        for key, item in items.items():
+            path = folders[key] / _CONTENTS
+            if not _is_there(path, item.stored.matches):
+                jobs.append(IndexJob(item.stored, _writer(path), place=self.place.name))
+        self.carry_out(jobs)
+        try:
+            return {
+                key: (folder, Contents.parse((folder / _CONTENTS).read_bytes()))
+                for key, folder in folders.items()
+            }
+        except (ValueError, OSError) as error:
+            raise self._unfit(", ".join(items)) from error
+
     # -- small files ----------------------------------------------------------------------------
 
     def bring_files(self, keys: Iterable[str]) -> None:
@@ -122,24 +145,21 @@ class Shared:
         from oidkit.tables import Table
         from oidkit.transfer import IndexJob
 
-        folders = {
-            key: self.session.cache.remote(key, f"{item.id}-{item.stored.sha256[:16]}")
-            for key, item in items.items()
-        }
-        contents = self.contents(items)
-        parts = {key: self._parts(folders[key], found) for key, found in contents.items()}
+        contents = self._kept_contents(items)
+        parts = {key: self._parts(*found) for key, found in contents.items()}
         jobs = []
-        for key, found in contents.items():
+        for key, (folder, found) in contents.items():
             parts[key].lay_out()
             for file in found.files:
-                path = folders[key] / file.name
+                path = folder / file.name
                 # What is not cut into tiles is small, and is needed as a whole.
                 if not file.tiles and not _is_there(path, file.stored.matches):
                     jobs.append(IndexJob(file.stored, _writer(path), place=self.place.name))
         self.carry_out(jobs)
         try:
             return {
-                key: replace(Table.load(folders[key]), supply=parts[key]) for key in contents
+                key: replace(Table.load(folder), supply=parts[key])
+                for key, (folder, _) in contents.items()
             }
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise self._unfit(", ".join(items)) from error
@@ -193,9 +213,9 @@ class Shared:
         if split in self._offsets:
             return self._offsets[split]
         item = self.manifest.offsets[split]
-        found = self.contents({split: item})[split]
-        name = item.stored.sha256[:16]
-        parts = self._parts(self.session.cache.remote(f"masks/{split}", name), found)
+        key = f"masks/{split}"
+        folder, found = self._kept_contents({key: item})[key]
+        parts = self._parts(folder, found)
         parts.lay_out()
         try:
             made = MaskOffsets(parts, found.note["zips"], found.note["runs"])
@@ -267,6 +287,7 @@ def _keeper(found: dict[str, bytes], key: str) -> Callable[[bytes], None]:
 
 def _writer(path: Path) -> Callable[[bytes], None]:
     def keep(data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
 
     return keep

@@ -1,8 +1,8 @@
 """Where the masks of a class lie in the zips of a split: the mask indexes, sorted by class.
 
-An index of the cache is sorted by the names of the masks, which begin with the image: the masks of
-a class lie all over it. Here those of all zips of a split are sorted by class, then by name: a class
-is one run of rows.
+An index of the cache is sorted by the names of the masks, which begin with the image: those of a
+class lie all over it. Here the masks of all zips of a split are sorted by class, then by name: a
+class is one run of rows.
 """
 
 from __future__ import annotations

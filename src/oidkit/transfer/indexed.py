@@ -141,7 +141,9 @@ class IndexFileJob(_OfIndex):
     def settle(self) -> Sequence[Record]:
         self._close()
         if self._held < self._stored.size:
-            raise SourceError(f"{self.name} was cut short: {self._held} of {self._stored.size} bytes")
+            raise SourceError(
+                f"{self.name} was cut short: {self._held} of {self._stored.size} bytes"
+            )
         if self._sha256.hexdigest() != self._stored.sha256:
             raise IntegrityError(f"{self.name} does not match its checksum")
         with naming(self._path):
