@@ -309,12 +309,14 @@ def indexes(session: Session, wanted: dict[str, list[str]]) -> list[tuple[str, M
 def test_a_class_without_a_box_asks_for_no_row(many: tuple[Settings, Path], tmp_path: Path) -> None:
     """What the table does not have is known from its note."""
     settings, index = many
-    with MirrorServer(index) as at:
-        with Session(another(settings, tmp_path / "cache", index=at.url)) as session:
-            (table,) = session.tables(catalog_files("train")).values()
-            at.reset()
-            assert table.rows_of(["/m/none"]).height == 0
-            assert at.requests == 0
+    with (
+        MirrorServer(index) as at,
+        Session(another(settings, tmp_path / "cache", index=at.url)) as session,
+    ):
+        (table,) = session.tables(catalog_files("train")).values()
+        at.reset()
+        assert table.rows_of(["/m/none"]).height == 0
+        assert at.requests == 0
 
 
 def test_damage_in_the_local_copy_is_mended(many: tuple[Settings, Path], tmp_path: Path) -> None:
