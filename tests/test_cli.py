@@ -30,11 +30,11 @@ SELECTION = {
     *("--original", "--upright"),
 }
 FLAGS = {
-    "classes": {"--tree", "--all", "--counts", "--json", "--csv"},
+    "classes": {"--tree", "--all", "--counts", "--json", "--csv", "--index"},
     "download": SELECTION
     | {
         *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
-        *("--json", "--quiet"),
+        *("--json", "--quiet", "--index"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
     "fetch": {
@@ -47,13 +47,15 @@ FLAGS = {
         *("--processes", "--polygons", "--task", "--shard-size", "--shard-megabytes"),
         *("--multi-label", "--several", "--drop-reviewed", "--json", "--quiet"),
     },
-    "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet"},
+    "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet", "--index"},
     "review": {"--merge", "--json"},
     "stats": {"--top", "--json"},
     "report": {"--out", "--quiet"},
-    "verify": {"--repair", "--json", "--quiet"},
+    "verify": {"--repair", "--json", "--quiet", "--index"},
     "index info": {"--check", "--json"},
     "index build": {"--check", "--split", "--labels", "--no-metadata", "--json", "--quiet"},
+    "index push": {"--json", "--quiet"},
+    "index pull": {"--json", "--quiet"},
     "demo": {"--out"},
 }
 HEAVY = ("polars", "numpy", "rich", "pycurl", "PIL", "asyncio", "filelock", "oidkit.api")
@@ -180,7 +182,7 @@ def test_a_short_command_imports_what_it_needs(
     ("line", "said"),
     [
         ("dowload", "oid: there is no command 'dowload', did you mean 'download'?; see"),
-        ("index", "oid index: name one of build, info; see: oid index --help"),
+        ("index", "oid index: name one of build, info, pull, push; see: oid index --help"),
         ("index buld", "there is no command 'buld', did you mean 'build'?"),
         ("--cache x classes", "there is no flag --cache before the command; flags come after"),
         ("download Dog --splt train", "oid download: unrecognized arguments: --splt train; see"),

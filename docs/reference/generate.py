@@ -39,6 +39,8 @@ CALLS = (
     "class_tree",
     "index_build",
     "index_info",
+    "index_push",
+    "index_pull",
     "demo",
 )
 _FOR_THE_LIBRARY = {"checked", "count"}

@@ -61,6 +61,33 @@ class FileCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _head(content, etag) + content)
 
+    def names(self) -> list[str]:
+        """List the files that are there."""
+        with contextlib.suppress(FileNotFoundError):
+            names = sorted(path.name for path in (self.root / "files").iterdir())
+            return [name.replace("~", "/") for name in names if not name.startswith(TEMPORARY)]
+        return []
+
+    def whole(self, key: str) -> bytes | None:
+        """Give a file as it is kept here, with what stands before it; None where none is whole."""
+        try:
+            data = self._path(key).read_bytes()
+        except OSError:
+            return None
+        return data if _read(data) is not None else None
+
+    def adopt(self, key: str, data: bytes) -> bool:
+        """Keep what `whole` gave elsewhere; tell whether it is that.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        found = _read(data)
+        if found is not None:
+            self.keep(key, found.content, found.etag)
+        return found is not None
+
     def _path(self, key: str) -> Path:
         return self.root / "files" / key.replace("/", "~")
 

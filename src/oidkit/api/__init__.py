@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from oidkit.api.folders import DatasetFolder
     from oidkit.api.index import IndexEntry, index_build, index_info
     from oidkit.api.listing import ClassRow, class_tree, classes
+    from oidkit.api.pulling import Pulled, index_pull
+    from oidkit.api.pushing import Pushed, index_push
     from oidkit.api.reporting import report
     from oidkit.api.reviewing import ReviewCounts, review
     from oidkit.api.settings import Settings
@@ -32,6 +34,8 @@ __all__ = [
     "ExportOptions",
     "ExportSummary",
     "IndexEntry",
+    "Pulled",
+    "Pushed",
     "Report",
     "ReviewCounts",
     "Settings",
@@ -46,6 +50,8 @@ __all__ = [
     "fetch",
     "index_build",
     "index_info",
+    "index_pull",
+    "index_push",
     "plan",
     "report",
     "review",
@@ -61,6 +67,8 @@ _PLACES = {
     "ExportOptions": "exporting",
     "ExportSummary": "exporting",
     "IndexEntry": "index",
+    "Pulled": "pulling",
+    "Pushed": "pushing",
     "Report": "verifying",
     "ReviewCounts": "reviewing",
     "Settings": "settings",
@@ -75,6 +83,8 @@ _PLACES = {
     "fetch": "fetchlist",
     "index_build": "index",
     "index_info": "index",
+    "index_pull": "pulling",
+    "index_push": "pushing",
     "plan": "downloading",
     "report": "reporting",
     "review": "reviewing",

@@ -272,7 +272,7 @@ def carry_masks(
         if not changed:
             return
         for key in changed:
-            session.cache.drop_masks(key)
+            session.forget_masks(key)
         if attempt == 0:
             session.on_event(Warned(f"{', '.join(sorted(changed))} changed; it is read again"))
         todo = _left(dataset, {key: todo[key] for key in changed})

@@ -42,6 +42,11 @@ def mask_indexes(session: Session, wanted: Mapping[str, Sequence[str]]) -> Found
                 continue
             found[key] = index
         todo[key] = names
+    if todo and session.shared is not None:
+        for key, index in session.shared.masks(todo).items():
+            found[key] = index
+            if len(index.find(todo[key])) == len(set(todo[key])):
+                del todo[key]
     if todo:
         session.on_event(PhaseStarted("mask directories", len(todo)))
         _Directories(session, found).bring(todo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from oidkit import catalog
@@ -100,7 +100,8 @@ def index_build(
         OidError: something could not be had, or is not what it should be.
 
     """
-    with Session(settings or Settings(), on_event) as session:
+    # What a team shares is no reason to build nothing.
+    with Session(replace(settings or Settings(), index=""), on_event) as session:
         if check:
             build_again(session, damaged_of(session.kept_in))
         release = session.settings.release_name

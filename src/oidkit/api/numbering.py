@@ -90,6 +90,7 @@ def with_hierarchy(
     import os
 
     source = settings.source or os.environ.get("OID_SOURCE") or description.source
-    wanted = dataclasses.replace(settings, source=source, release=description.release)
+    # An index that OID_INDEX names may be of another source.
+    wanted = dataclasses.replace(settings, source=source, release=description.release, index="")
     with Session(wanted, on_event) as session:
         return categories.with_supercategories(session.hierarchy(), session.class_list())

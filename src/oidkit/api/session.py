@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from oidkit.api.early import Early
     from oidkit.api.settings import Settings
+    from oidkit.api.shared import Shared
     from oidkit.catalog import File
     from oidkit.schema import Schema
     from oidkit.store import Transfer
@@ -99,8 +100,20 @@ class Session:
         return Budget()
 
     @cached_property
-    def _kept(self) -> FileCache:
+    def kept(self) -> FileCache:
+        """The small files of this source that are in the cache."""
         return FileCache(self.kept_in)
+
+    @cached_property
+    def shared(self) -> Shared | None:
+        """The shared index that is asked for what the cache lacks."""
+        if not self.settings.index_name:
+            return None
+        from oidkit.api.shared import Shared
+        from oidkit.shelf import parse_place
+
+        place = parse_place(self.settings.index_name)
+        return Shared(self, place, self._open.enter_context(place.reading()))
 
     @cached_property
     def cache(self) -> Cache:
@@ -149,7 +162,9 @@ class Session:
         from oidkit.transfer import FileJob
 
         official = self.source.official
-        cached = {file.key: self._kept.get(file.key) for file in wanted}
+        if self.shared is not None:
+            self.shared.bring_files(f.key for f in wanted if self.kept.get(f.key) is None)
+        cached = {file.key: self.kept.get(file.key) for file in wanted}
         jobs = []
         for file in wanted:
             known = cached[file.key]
@@ -173,11 +188,11 @@ class Session:
             self._fall_back(job.error, there=job.name in found)
         elif job.content is not None:
             try:
-                self._kept.keep(job.name, job.content, job.etag)
+                self.kept.keep(job.name, job.content, job.etag)
             except DiskError:
                 raise
             except OSError as error:
-                raise DiskError.from_os(error, path=self._kept.root) from error
+                raise DiskError.from_os(error, path=self.kept.root) from error
             found[job.name] = job.content
 
     def _fall_back(self, error: OidError, *, there: bool) -> None:
@@ -271,7 +286,7 @@ class Session:
 
     def knows_classes(self) -> bool:
         """Tell whether the release's class list is in the cache."""
-        return self._kept.get(catalog.class_file(self.settings.release_name).key) is not None
+        return self.kept.get(catalog.class_file(self.settings.release_name).key) is not None
 
     def hierarchy(self) -> Hierarchy:
         """Give the hierarchy of the boxable classes."""
@@ -327,12 +342,13 @@ class Session:
         official = self.source.official
         found: dict[str, Table] = {}
         jobs: list[TableJob] = []
+        shared = self.shared.tables([file.key for file, _ in wanted]) if self.shared else {}
         # In one order for everybody, so that two runs never wait for each other.
         for file, schema in sorted(dict(wanted).items(), key=lambda pair: pair[0].key):
-            known = self.cache.table(file.key)
+            known = shared.get(file.key) or self.cache.table(file.key)
             if known is None or not (official and file.md5):
                 self._lock(file.key, locks, there=known is not None)
-                known = self.cache.table(file.key)
+                known = shared.get(file.key) or self.cache.table(file.key)
             if known is not None:
                 found[file.key] = known
                 if official and file.md5:
@@ -423,6 +439,12 @@ class Session:
         from oidkit.api.directories import mask_indexes
 
         return mask_indexes(self, wanted)
+
+    def forget_masks(self, key: str) -> None:
+        """Forget the directory of a mask zip that the source has replaced."""
+        self.cache.drop_masks(key)
+        if self.shared is not None:
+            self.shared.forget_masks(key)
 
 
 def _is_gone(error: OidError | None) -> bool:

@@ -22,13 +22,15 @@ class Settings:
 
     `source` is 'official' or the root of a mirror (OID_SOURCE), `cache` the folder of tables and
     indexes (OID_CACHE), `release` one of v4 to v7 (OID_RELEASE). `workers` is the largest number
-    of requests in flight; None finds it by trying.
+    of requests in flight; None finds it by trying. `index` is the address of a shared index, which
+    is asked for what the cache lacks (OID_INDEX); an empty one stands for none.
     """
 
     source: str | None = None
     cache: Path | str | None = None
     release: str | None = None
     workers: int | None = None
+    index: str | None = None
 
     @property
     def source_name(self) -> str:
@@ -60,6 +62,11 @@ class Settings:
             f"there is no release '{asked}' of Open Images",
             remedy=f"choose one of {', '.join(catalog.RELEASES)}",
         )
+
+    @property
+    def index_name(self) -> str:
+        """The address of the shared index, or nothing."""
+        return os.environ.get("OID_INDEX", "") if self.index is None else self.index
 
     def checked(self) -> Settings:
         """Check what can be checked without looking anywhere, and give the settings back."""

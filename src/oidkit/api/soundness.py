@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oidkit.api.session import Session
     from oidkit.schema import Schema
 
-__all__ = ["Spoilt", "build_again", "damaged_of"]
+__all__ = ["Spoilt", "build_again", "damaged_of", "tables_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,19 @@ _KINDS = ("table", "mask directory", "file")
 def _tables() -> Iterator[tuple[str, tuple[catalog.File, Schema]]]:
     """Give every annotation file of every release by its key, with its rules."""
     for release in catalog.RELEASES:
-        labels = catalog.labels_of(release)
-        for split in catalog.SPLITS:
-            found = [pair for label in labels for pair in files_of(release, label, split)]
-            if "narratives" in labels:
-                found.append((catalog.captions_file(release, split), CAPTIONS))
-            lists = (catalog.image_list(release, split), catalog.whole_image_list(release, split))
-            found += [(file, IMAGES) for file in lists if file is not None]
-            yield from ((file.key, (file, schema)) for file, schema in found)
-            for file, schema in found:
-                if file.substitute:
-                    yield file.substitute, (catalog.published(file.substitute), schema)
+        yield from tables_of(release)
+
+
+def tables_of(release: catalog.Release) -> Iterator[tuple[str, tuple[catalog.File, Schema]]]:
+    """Give every annotation file of a release by its key, with its rules."""
+    labels = catalog.labels_of(release)
+    for split in catalog.SPLITS:
+        found = [pair for label in labels for pair in files_of(release, label, split)]
+        if "narratives" in labels:
+            found.append((catalog.captions_file(release, split), CAPTIONS))
+        lists = (catalog.image_list(release, split), catalog.whole_image_list(release, split))
+        found += [(file, IMAGES) for file in lists if file is not None]
+        yield from ((file.key, (file, schema)) for file, schema in found)
+        for file, schema in found:
+            if file.substitute:
+                yield file.substitute, (catalog.published(file.substitute), schema)

@@ -216,6 +216,9 @@ class Work:
             key: index.only(names) if (index := cache.masks(key)) else None
             for key, (_, names) in zips.items()
         }
+        if self.session.shared is not None:
+            unknown = {key: names for key, (_, names) in zips.items() if indexes[key] is None}
+            indexes |= self.session.shared.masks(unknown)
         is_sorted = {zips[key][0] for key, index in indexes.items() if index and index.part}
         masks = directories = 0
         for key, (split, names) in zips.items():

@@ -34,6 +34,8 @@ COMMANDS = {
     "verify": "Check every file of a dataset folder, and fetch again what is damaged.",
     "index info": "Show the tables and mask indexes that are in the cache.",
     "index build": "Build tables and mask indexes ahead of time.",
+    "index push": "Put the tables and mask indexes of the cache where a team can read them.",
+    "index pull": "Take a team's tables and mask indexes into the cache.",
     "demo": "Run the main job on a small release made here, without any network.",
 }
 """Every command, with one sentence; `index info` is the module `oidkit.cli.index_info`."""

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import can_encode, drawing, json_value, line, lines, number, say, speak_utf8
-from oidkit.cli.parsing import Parser, add_json, settings_of
+from oidkit.cli.parsing import Parser, add_index, add_json, settings_of
 from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--csv", action="store_true", help="print the classes as CSV in UTF-8, with a header"
     )
+    add_index(parser)
 
 
 def run(options: Namespace) -> int:

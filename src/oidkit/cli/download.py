@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from oidkit.cli.export import listed, tell
 from oidkit.cli.output import drawing, json_value, lines, say
-from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of, whole
+from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of, whole
 from oidkit.cli.results import planned, summed_up, tell_troubles
 from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
 from oidkit.errors import UsageError
@@ -61,6 +61,7 @@ def arguments(parser: Parser) -> None:
         help="folder of the export (default: that of --out with -NAME at its end)",
     )
     add_json(parser, "the summary")
+    add_index(parser)
     add_quiet(parser)
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Parser",
+    "add_index",
     "add_json",
     "add_labels",
     "add_quiet",
@@ -65,11 +66,22 @@ def common_flags(parser: Parser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
+def add_index(parser: Parser) -> None:
+    """Add ``--index``, to be read by `settings_of`."""
+    parser.add_argument(
+        "--index",
+        metavar="URL",
+        help="ask a team's index for what the cache lacks: a folder, file://, http(s)://, s3://, "
+        "gs:// or az:// (OID_INDEX; default: none)",
+    )
+
+
 def settings_of(options: Namespace, *, workers: int | None = None) -> Settings:
     """Give the settings that the common flags name."""
     from oidkit.api.settings import Settings
 
-    return Settings(options.source, options.cache, options.release, workers)
+    index = getattr(options, "index", None)
+    return Settings(options.source, options.cache, options.release, workers, index)
 
 
 def add_json(parser: Parser, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import drawing, json_value, lines, number, say
-from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of
+from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,6 +23,7 @@ def arguments(parser: Parser) -> None:
         "--repair", action="store_true", help="fetch again what is damaged or not there"
     )
     add_json(parser, "the report")
+    add_index(parser)
     add_quiet(parser)
 
 

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import drawing, flush, line, say
-from oidkit.cli.parsing import Parser, add_quiet, settings_of, whole
+from oidkit.cli.parsing import Parser, add_index, add_quiet, settings_of, whole
 from oidkit.cli.selecting import add_classes, add_selection, refuse_selection, selection_of
 from oidkit.errors import UsageError
 
@@ -40,6 +40,7 @@ def arguments(parser: Parser) -> None:
         "--no-browser", action="store_true", help="print the address and open nothing"
     )
     add_selection(parser)
+    add_index(parser)
     add_quiet(parser)
 
 

@@ -27,8 +27,10 @@ from oidkit.tables.instances import (
 )
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
+from oidkit.tables.offsets import MaskOffsets, write_offsets
 from oidkit.tables.ofimage import rows_of_image
-from oidkit.tables.table import Rows, Table, image_ids, image_names
+from oidkit.tables.ranged import RangedParts, Tile, TiledPart, Want, tiles_of
+from oidkit.tables.table import Rows, Table, image_ids, image_names, unreadable
 
 __all__ = [
     "ArrivingRows",
@@ -39,11 +41,16 @@ __all__ = [
     "Instances",
     "Manifest",
     "MaskIndex",
+    "MaskOffsets",
     "Part",
     "PixelSizes",
+    "RangedParts",
     "Rows",
     "Table",
     "TableBuilder",
+    "Tile",
+    "TiledPart",
+    "Want",
     "classes_in",
     "image_ids",
     "image_names",
@@ -54,7 +61,10 @@ __all__ = [
     "printed",
     "read_instances",
     "rows_of_image",
+    "tiles_of",
     "turned",
+    "unreadable",
     "with_earlier",
     "with_images",
+    "write_offsets",
 ]

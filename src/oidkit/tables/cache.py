@@ -5,6 +5,8 @@
     <cache>/<source>/tables/<key>/<id>/     a table; <id> is made of the object's ETag
     <cache>/<source>/masks/<key>.<crc>.parquet  the directory of a mask zip
     <cache>/<source>/work/<key>.<token>/    a table that is being built, and by whom
+    <cache>/<source>/remote/<key>/<id>/     a table of a shared index, as far as it was asked for
+    <cache>/<source>/pulled/<key>.<id>/     a table of a shared index that is being taken from there
 
 A source has a folder of its own, so two mirrors never share anything. A run builds in a folder of
 its own, and may take over what a dead one has left.
@@ -14,13 +16,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from oidkit import ownership
-from oidkit.disk import TEMPORARY, check_no_link, is_left, remove, sweep, write_atomically
+from oidkit.disk import (
+    TEMPORARY,
+    check_no_link,
+    is_left,
+    make_lasting,
+    remove,
+    sweep,
+    sync_folder,
+    write_atomically,
+)
 from oidkit.errors import IntegrityError, OidError
+from oidkit.tables.assembling import publish
 from oidkit.tables.build import TableBuilder
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.table import Table, disk_errors, is_earlier
@@ -232,6 +245,66 @@ class Cache:
         with contextlib.suppress(FileNotFoundError):
             return [path for path in (self.root / "masks").iterdir() if ours.fullmatch(path.name)]
         return []
+
+    # -- shared indexes -------------------------------------------------------------------------
+
+    def remote(self, key: str, name: str) -> Path:
+        """Say where that lies of a table elsewhere which was asked for, by its *name*."""
+        return self.root / "remote" / _slug(key) / name
+
+    def has_table(self, key: str, name: str) -> bool:
+        """Tell whether the table *name* of a CSV is there."""
+        return _can_be_opened(self.root / "tables" / _slug(key) / name)
+
+    def pulled(self, key: str, name: str) -> Path:
+        """Say where the table *name* of a CSV comes together until `adopt` puts it in its place."""
+        return self.root / "pulled" / f"{_slug(key)}.{name}"
+
+    def adopt(self, key: str, name: str, *, made: int) -> Table:
+        """Put a table in its place that has come together; it was *made* at that time in ns.
+
+        Raises:
+            IntegrityError: it is not what a table should be.
+            DiskError: it cannot be put there.
+
+        """
+        there, folder = self.pulled(key, name), self.root / "tables" / _slug(key) / name
+        with disk_errors(folder):
+            check_no_link(folder.parent, whole="--cache")
+            if not _can_be_opened(there):
+                remove(there)
+                raise IntegrityError(
+                    f"the table of {key} in the shared index cannot be opened",
+                    remedy="build it here instead: oid index build",
+                )
+            os.utime(there / "table.json", ns=(made, made))
+            make_lasting(there, there.iterdir())
+            publish(there, folder)
+            sync_folder(folder.parent)
+            return Table.load(folder)
+
+    def adopt_masks(self, key: str, check: str, data: bytes, *, made: int) -> None:
+        """Take in the file of a mask index, whose CRC-32 is *check*, in place of what is there.
+
+        Raises:
+            IntegrityError: it is not what a mask index should be.
+            DiskError: it cannot be written.
+
+        """
+        path = self.root / "masks" / f"{_slug(key)}.{check}.parquet"
+        with disk_errors(path):
+            older = self._masks(key)
+            write_atomically(path, data, lasting=True)
+            if MaskIndex.load(path) is None:
+                path.unlink(missing_ok=True)
+                raise IntegrityError(
+                    f"the index of {key} in the shared index cannot be opened",
+                    remedy="read its directory here instead: oid index build",
+                )
+            os.utime(path, ns=(made, made))
+            for each in older:
+                if each != path:
+                    each.unlink(missing_ok=True)
 
     # -- what is damaged ------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import google_crc32c
 import numpy as np
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "Need",
     "Rows",
+    "Supply",
     "Table",
     "checksum",
     "disk_errors",
@@ -43,11 +45,19 @@ __all__ = [
 
 FORMAT = 4
 _NOTE = "table.json"
+Need = tuple[int, int, int | None]
+"""A part by its number, the first of some rows in it, and how many they are, or None for all."""
 Rows = pl.DataFrame
 """Rows of an annotation file: a column for each of its columns, of published text."""
 _EVERY = Keep()
 _EARLIER = (1, 2, 3)
 _PIECE = 1 << 20
+
+
+class Supply(Protocol):
+    """What brings rows of a table here, such as `oidkit.tables.ranged.RangedParts`."""
+
+    def bring(self, needs: Iterable[Need]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,8 @@ class Table:
     number of images. `rejects` is the number of rows that were set aside. Where `classes` are
     several columns, a row stands in the parts once for each class that it names. `group` rows
     are read together at the least. `checks` has the checksum of each file of the table; a part is
-    checked when it is first read.
+    checked when it is first read. A table that lies elsewhere has a `supply`, which brings rows
+    here before they are read, and checks them.
     """
 
     folder: Path
@@ -79,6 +90,7 @@ class Table:
     odd: int
     labels: Mapping[str, Sequence[Sequence[int]]]
     checks: Mapping[str, str]
+    supply: Supply | None = field(default=None, compare=False)
     _whole: set[str] = field(default_factory=set, compare=False)
 
     @classmethod
@@ -157,10 +169,12 @@ class Table:
         return image_ids(self._found(mids, ["ImageID"], keep))
 
     def _found(self, mids: Iterable[str], columns: Sequence[str], keep: Keep) -> pl.DataFrame:
+        runs = [run[:3] for mid in dict.fromkeys(mids) for run in self.labels.get(mid, ())]
+        if self.supply is not None:
+            self.supply.bring((part, first, count) for part, first, count in runs)
         frames = [
             kept(self._scan(part).slice(first, count), keep, self.holding).select(columns)
-            for mid in dict.fromkeys(mids)
-            for part, first, count, _ in self.labels.get(mid, ())
+            for part, first, count in runs
         ]
         if not frames:
             return self._none(columns)
@@ -206,6 +220,8 @@ class Table:
         """Give the rows of some images as `rows_by_image` does, but part by part."""
         chosen = self._read_columns(columns)
         number = [NTH] if len(self.classes) > 1 else []
+        if self.supply is not None and len(ids):
+            self.supply.bring((part, 0, None) for part in range(self.parts))
         for part in range(self.parts) if len(ids) else ():
             rows = kept(self._scan(part), keep, self.holding)
             if len(self.classes) > 1:
@@ -247,7 +263,7 @@ class Table:
 
     def _scan(self, part: int) -> pl.LazyFrame:
         path = self.folder / _part(part)
-        if path.name not in self._whole:
+        if self.supply is None and path.name not in self._whole:
             # Parquet tells nothing of a byte that has changed in a text.
             with unreadable(path):
                 if checksum(path) != self.checks[path.name]:

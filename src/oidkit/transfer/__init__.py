@@ -6,6 +6,7 @@ The CSVs, the directories of the zips, the masks and the images all come through
 from oidkit.transfer.budget import Budget
 from oidkit.transfer.directories import DirectoryJob, ProbeJob
 from oidkit.transfer.engine import Beside, Run, Traffic
+from oidkit.transfer.indexed import IndexFileJob, IndexJob, IndexRangeJob
 from oidkit.transfer.jobs import ImageJob, LinkJob, MaskJob, Turn
 from oidkit.transfer.metadata import FileJob, TableJob
 from oidkit.transfer.originals import BucketFirstJob, OriginalJob
@@ -19,6 +20,9 @@ __all__ = [
     "DirectoryJob",
     "FileJob",
     "ImageJob",
+    "IndexFileJob",
+    "IndexJob",
+    "IndexRangeJob",
     "LinkJob",
     "MaskJob",
     "OriginalJob",
