@@ -432,8 +432,8 @@ def test_a_plan_shows_what_a_download_would_bring(
 ) -> None:
     """`oid view --plan` has the images and boxes of the download, and pictures of the source."""
     mirror = made_mirror(tmp_path_factory)
-    env = {"OID_CACHE": str(tmp_path / "cache"), "OID_SOURCE": str(mirror)}
-    process, url = _started("--plan", *CLASSES, "--limit", 9, "--quiet", **env)
+    flags = ("--limit", 9, "--quiet", "--source", mirror)
+    process, url = _started("--plan", *CLASSES, *flags, OID_CACHE=str(tmp_path / "cache"))
     with process:
         with urllib.request.urlopen(f"{url}api/images?count=500", timeout=30) as answer:
             planned = json.load(answer)["images"]
