@@ -187,6 +187,28 @@ def test_charts_by_keys(page: Page) -> None:
     page.until(lambda: page.focus.startswith("a "), "an image has the focus")
 
 
+def test_the_focus_waits_for_the_images(page: Page) -> None:
+    """Keys that are faster than the list: the first image has the focus once it is there."""
+    page.open()
+    page.press("h")
+    page.until(lambda: page.seen("#charts .bar"), "the charts are there")
+    page.js(
+        "const whole = window.fetch;"
+        "window.fetch = async (...all) => {"
+        "  if (!String(all[0]).includes('api/images')) return whole(...all);"
+        "  await new Promise((go) => setTimeout(go, 1500));"
+        "  return whole(...all);"
+        "};"
+    )
+    bar = page.one("[data-chart-class]")
+    page.js("arguments[0].focus()", bar)
+    page.press(Keys.ENTER)
+    page.press("i")
+    page.until(lambda: page.focus.startswith("a "), "an image has the focus")
+    page.until(lambda: page.one("#grid").get_attribute("aria-busy") is None, "the list is there")
+    page.until(lambda: page.focus.startswith("a "), "an image of the new list has the focus")
+
+
 def test_the_filters_are_shown_and_hidden_by_a_key(page: Page) -> None:
     """Key f hides them, the images take their place, f brings them back with the focus."""
     page.open()

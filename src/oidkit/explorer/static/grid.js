@@ -29,6 +29,7 @@ export class Grid {
   #seen = { place: 0, time: 0, shift: 0 };
   #fast = false;
   #unseen = false;
+  #awaited = false;
   #settle = 0;
   #rest = 0;
 
@@ -60,10 +61,13 @@ export class Grid {
     this.root.removeAttribute("aria-busy");
     this.total = total;
     this.active = 0;
+    // With the cells that are dropped the focus goes, too.
+    this.#awaited ||= this.root.contains(document.activeElement);
     this.#drop();
     this.#measure();
     this.#goTo(0);
     this.#draw();
+    this.#settleFocus();
     return total;
   }
 
@@ -74,6 +78,7 @@ export class Grid {
 
   /** Bring an image into view and give it the focus. */
   focus(index) {
+    this.#awaited = true;
     if (!this.total) return;
     this.active = Math.max(0, Math.min(index, this.total - 1));
     const top = Math.floor(this.active / this.#columns) * this.#rowHeight;
@@ -83,6 +88,14 @@ export class Grid {
     this.#fast = false;
     this.#draw();
     this.#cellOf(this.active)?.link.focus({ preventScroll: true });
+    this.#awaited = !this.root.contains(document.activeElement);
+  }
+
+  // An image that was to have the focus before it was there, or before it was in sight, gets it
+  // now, unless the focus has gone somewhere else.
+  #settleFocus() {
+    const free = document.activeElement === null || document.activeElement === document.body;
+    if (this.#awaited && this.#view.width && free) this.focus(this.active);
   }
 
   /** The image with the focus, if one has it. */
@@ -104,6 +117,7 @@ export class Grid {
     else if (this.#unseen) this.#goTo(place);
     this.#unseen = false;
     this.#draw();
+    this.#settleFocus();
   }
 
   #measure() {
