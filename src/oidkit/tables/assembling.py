@@ -16,10 +16,8 @@ from oidkit.tables.sorting import note_classes, parts_of, sorted_spans
 from oidkit.tables.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
-
-    from polars import DataFrame
 
     from oidkit.schema import Schema
     from oidkit.tables.pieces import Piece
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Parts", "publish", "write_parts"]
 
 _WRITERS = 3
-_WAITING = 12
-"""Parts that wait to be written: those of one bucket are while the next is read."""
 _MOST_TRIES = 20
 
 
@@ -49,20 +45,20 @@ def write_parts(
     words: Sequence[str],
     cancelled: Callable[[], bool],
 ) -> Parts:
-    """Sort each bucket and write it as parts; some are written while the next are sorted."""
+    """Sort each bucket and write it as parts; some are written while the next is sorted."""
     done = Parts()
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="oidkit-part") as writers:
-        sorting = (sorted_spans(pieces, schema.key) for pieces in buckets)
-        for span in _ahead(itertools.chain.from_iterable(sorting)):
-            for rows in parts_of(span):
+        for pieces in buckets:
+            spans = sorted_spans(pieces, schema.key)
+            for rows in itertools.chain.from_iterable(map(parts_of, spans)):
                 if cancelled():
                     raise InterruptedRunError("interrupted while a table was sorted")
                 if ODD in rows.columns:
                     done.odd += rows.height - rows[ODD].null_count()
                 if "LabelName" in schema.key:
                     note_classes(done.labels, rows, part=done.number, words=words)
-                if len(waiting) == _WAITING:
+                if len(waiting) == _WRITERS:
                     waiting.popleft().result()
                 path = target / f"part-{done.number:04d}.parquet"
                 written = writers.submit(rows.write_parquet, path, row_group_size=schema.group)
@@ -71,15 +67,6 @@ def write_parts(
         for each in waiting:
             each.result()
     return done
-
-
-def _ahead(spans: Iterator[DataFrame]) -> Iterator[DataFrame]:
-    """Have the next made while one is worked on."""
-    with ThreadPoolExecutor(1, thread_name_prefix="oidkit-sort") as maker:
-        coming = maker.submit(next, spans, None)
-        while (found := coming.result()) is not None:
-            coming = maker.submit(next, spans, None)
-            yield found
 
 
 def publish(made: Path, folder: Path) -> None:
