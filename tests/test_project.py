@@ -84,8 +84,10 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine() -> None:
 
 
 def test_locks_are_there() -> None:
-    """Locks for the build, for what reads exports, for the tests, and of the program alone."""
-    assert [lock.name for lock in LOCKS] == ["base.txt", "consumers.txt", "dev.txt", "run.txt"]
+    """Locks for the build, a cluster, what reads exports, the tests, and of the program alone."""
+    assert [lock.name for lock in LOCKS] == [
+        *("base.txt", "cluster.txt", "consumers.txt", "dev.txt", "run.txt")
+    ]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -113,6 +115,10 @@ def test_what_is_run_is_what_is_tested() -> None:
         (
             "base.txt",
             PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["build"],
+        ),
+        (
+            "cluster.txt",
+            [w for w in PYPROJECT["dependency-groups"]["cluster"] if isinstance(w, str)],
         ),
         (
             "consumers.txt",

@@ -65,11 +65,14 @@ def common_flags(parser: Parser) -> None:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
-def settings_of(options: Namespace, *, workers: int | None = None) -> Settings:
+def settings_of(
+    options: Namespace, *, workers: int | None = None, requests_per_second: float | None = None
+) -> Settings:
     """Give the settings that the common flags name."""
     from oidkit.api.settings import Settings
 
-    return Settings(options.source, options.cache, options.release, workers)
+    where = options.source, options.cache, options.release
+    return Settings(*where, workers, requests_per_second)
 
 
 def add_json(parser: Parser, what: str) -> None:

@@ -25,6 +25,7 @@ from oidkit.tables.instances import (
     classes_in,
     read_instances,
 )
+from oidkit.tables.journal import ManifestPart
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.ofimage import rows_of_image
@@ -38,6 +39,7 @@ __all__ = [
     "Instance",
     "Instances",
     "Manifest",
+    "ManifestPart",
     "MaskIndex",
     "Part",
     "PixelSizes",
