@@ -146,7 +146,9 @@ class Viewer:
                 for row in self.exhibit.of("narratives", at)
                 if row["caption"]
             ],
-            "metadata": self.exhibit.metadata_of(at),
+            "metadata": {
+                name: value for name, value in self.exhibit.metadata_of(at).items() if value
+            },
             "missing": "" if whole["there"] else "this image is not in the folder",
             "place": place if here else None,
             "total": len(chosen),
