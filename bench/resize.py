@@ -47,7 +47,7 @@ def by_oidkit(pictures: list[Picture], size: int, out: Path) -> None:
 def by_pillow(pictures: list[Picture], size: int, out: Path) -> None:
     """Use Pillow's own way to make thumbnails: draft, reducing_gap and bicubic, its default."""
     for each in pictures:
-        with Image.open(each.path) as picture:
+        with Image.open(str(each.path)) as picture:
             picture.thumbnail((size, size))
             picture.convert("RGB").save(out / f"{each.image_id}.jpg", quality=_QUALITY)
 
@@ -56,7 +56,7 @@ def by_pillow_hamming(pictures: list[Picture], size: int, out: Path) -> None:
     """Use Pillow with the fastest filter that looks at every pixel and is sharp."""
     for each in pictures:
         frame = frame_of(each.width, each.height, Resizing(size))
-        with Image.open(each.path) as picture:
+        with Image.open(str(each.path)) as picture:
             picture.draft("RGB", (frame.width, frame.height))
             made = picture.resize((frame.width, frame.height), Image.Resampling.HAMMING)
             made.convert("RGB").save(out / f"{each.image_id}.jpg", quality=_QUALITY)

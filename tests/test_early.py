@@ -442,6 +442,7 @@ def test_a_full_disk_does_not_hide_what_ended_the_run(
 
     def end(dataset: Dataset, error: BaseException | None) -> None:
         with set_aside(dataset) as aside:
+            assert aside is not None
             monkeypatch.setattr(aside.own.manifest, "close", full)
             if error is not None:
                 raise error

@@ -32,6 +32,7 @@ from oidkit.disk import (
     fingerprint,
     listing,
     locked,
+    move,
     stamp,
     sweep,
     temporary,
@@ -40,6 +41,7 @@ from oidkit.disk import (
 from oidkit.errors import DiskError, UsageError
 from oidkit.events import Noted, Warned, ignore
 from oidkit.imagefile import jpeg_fault, jpeg_size, png_size
+from oidkit.objectpath import ObjectPath
 from oidkit.tables import Manifest
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
@@ -49,7 +51,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from oidkit.disk import Stamp
     from oidkit.events import Listener
+    from oidkit.objectpath import Location
     from oidkit.tables import PixelSizes
 
 __all__ = [
@@ -73,10 +77,10 @@ _SPLIT_ROWS = re.compile(r"[a-z0-9_]+_annotations\.csv")
 class Dataset:
     """A dataset folder that is held for writing."""
 
-    root: Path
+    root: Location
     manifest: Manifest
     writable: bool = True
-    _written: dict[str, tuple[int, int, int] | None] = field(default_factory=dict)
+    _written: dict[str, Stamp | None] = field(default_factory=dict)
 
     def is_as_written(self) -> bool:
         """Tell whether no other run has written one of the files beside the images since.
@@ -97,7 +101,7 @@ class Dataset:
         """Rename a file of the dataset to a name that is free, and give that name."""
         names = (f"{path}.old{number or ''}" for number in itertools.count())
         free = next(name for name in names if not (self.root / name).exists())
-        (self.root / path).rename(self.root / free)
+        move(self.root / path, self.root / free)
         return free
 
     def write_annotations(self, path: str, data: bytes) -> None:
@@ -129,17 +133,16 @@ class Dataset:
 
         try:
             self.make(path.rpartition("/")[0])
-            with temporary(target) as fresh:
-                write_atomically(fresh, counted())
-                made = f"md5:{check.hexdigest()}"
-                same = target.is_file() and not target.is_symlink() and digest(target) == made
-                if not same:
-                    fresh.replace(target)
+            if isinstance(target, ObjectPath):
+                write_atomically(target, counted())
+            else:
+                _put(target, counted(), check)
         except DiskError:
             raise
         except OSError as error:
             raise DiskError.from_os(error, path=target) from error
         self._written[path] = stamp(target)
+        made = f"md5:{check.hexdigest()}"
         self.manifest.add(Record(path, "annotations", "", "ok", size, made))
 
     def read(self, path: str) -> bytes | None:
@@ -254,7 +257,16 @@ class Dataset:
         return known.with_others(rows)
 
 
-def check_target(root: Path, *, release: str, upright: bool | None = None) -> None:
+def _put(target: Path, pieces: Iterable[bytes], check: hashlib._Hash) -> None:
+    """Write a file, unless one stands there that has the MD5 which *check* comes to."""
+    with temporary(target) as fresh:
+        write_atomically(fresh, pieces)
+        made = f"md5:{check.hexdigest()}"
+        if not (target.is_file() and not target.is_symlink() and digest(target) == made):
+            fresh.replace(target)
+
+
+def check_target(root: Location, *, release: str, upright: bool | None = None) -> None:
     """Refuse an output folder that is no folder, or that holds something else.
 
     A dataset is *upright* or not; None does not ask.
@@ -290,7 +302,7 @@ def check_target(root: Path, *, release: str, upright: bool | None = None) -> No
 
 @contextlib.contextmanager
 def open_dataset(
-    root: Path,
+    root: Location,
     *,
     release: str | None,
     upright: bool | None = None,
@@ -310,7 +322,8 @@ def open_dataset(
         check_target(root, release=release, upright=upright)
     elif root.exists() and not root.is_dir():
         raise UsageError(f"{root} is a file, not a folder", remedy="choose another folder")
-    check_writable(root)
+    if not isinstance(root, ObjectPath):
+        check_writable(root)
     if (root / ".oid").is_symlink():
         raise DiskError(root / ".oid", because="it is a link", remedy="remove it")
     check_writable(root / ".oid")
@@ -340,7 +353,7 @@ def open_dataset(
                 raise DiskError.from_os(error, path=root / ".oid") from error
 
 
-def read_dataset(root: Path) -> Dataset | None:
+def read_dataset(root: Location) -> Dataset | None:
     """Look at a dataset folder without writing anything into it; None where there is none."""
     if not (root / ".oid").is_dir():
         return None
@@ -351,12 +364,12 @@ def read_dataset(root: Path) -> Dataset | None:
         raise DiskError(error.filename or root, because=because) from error
 
 
-def _foreign(root: Path) -> str | None:
+def _foreign(root: Location) -> str | None:
     """Name something in the folder that is not of our layout."""
-    for entry in sorted(root.iterdir()):
+    for name in sorted(entry.name for entry in root.iterdir()):
         # Hidden files are those of version control and file browsers.
-        if entry.name in _OURS or entry.name.startswith((_IDS, ".")):
+        if name in _OURS or name.startswith((_IDS, ".")):
             continue
-        if not _SPLIT_ROWS.fullmatch(entry.name):
-            return entry.name
+        if not _SPLIT_ROWS.fullmatch(name):
+            return name
     return None

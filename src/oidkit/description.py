@@ -17,7 +17,8 @@ from oidkit.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from oidkit.objectpath import Location
 
 __all__ = ["Description", "describe", "save_description"]
 
@@ -47,7 +48,7 @@ class Description:
         return Description(self.release, source, known)
 
 
-def describe(root: Path) -> Description | None:
+def describe(root: Location) -> Description | None:
     """Read what a dataset folder says of itself, or give None where there is no dataset.
 
     Raises:
@@ -92,7 +93,7 @@ def _described(found: Any) -> Description:
     return Description(release, source, tuple(selections))
 
 
-def save_description(root: Path, description: Description) -> None:
+def save_description(root: Location, description: Description) -> None:
     """Write down the release and the selections, for us and as a recipe."""
     selections = tuple(map(Selection.from_dict, description.selections))
     recipe = Recipe(selections, description.release).to_toml()

@@ -1,6 +1,7 @@
 """The dataset folder: where things lie in it, and how files come to stand there.
 
 A file is written under a temporary name beside its place, and gets its own name when it is whole.
+An object of a bucket stands there as a whole by itself.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from oidkit import ownership
 from oidkit.errors import DiskError
+from oidkit.objectpath import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from oidkit.objectpath import Location
+
 __all__ = [
     "TEMPORARY",
     "Record",
+    "Stamp",
     "Status",
     "check_no_link",
     "check_place",
@@ -38,14 +43,17 @@ __all__ = [
     "listing",
     "locked",
     "make_lasting",
+    "move",
     "naming",
     "remove",
     "stamp",
     "sweep",
     "sync_folder",
     "temporary",
+    "write_all",
     "write_atomically",
     "write_everywhere",
+    "written_at_once",
 ]
 
 TEMPORARY = ".oid-tmp-"
@@ -55,6 +63,7 @@ _MOST_TRIES = 20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 Status = Literal["ok", "missing", "failed", "damaged"]
+Stamp: TypeAlias = tuple[int | str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ def temporary(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Location) -> Iterator[None]:
     """Say of what the disk does not do in the block what it means, naming *path*."""
     try:
         yield
@@ -120,11 +129,16 @@ def _claimed(path: Path) -> Iterator[Path]:
         ownership.drop(token)
 
 
-def write_atomically(path: Path, data: bytes | Iterable[bytes], *, lasting: bool = False) -> None:
+def write_atomically(
+    path: Location, data: bytes | Iterable[bytes], *, lasting: bool = False
+) -> None:
     """Write a file that stands at *path* as a whole, or not at all.
 
     One that is *lasting* is so after a loss of power, too, and is there when this returns.
     """
+    if isinstance(path, ObjectPath):
+        path.write(data)
+        return
     with _claimed(path) as fresh:
         try:
             _fill(fresh, data, lasting=lasting)
@@ -230,16 +244,36 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def write_everywhere(root: Path, paths: Sequence[str], data: bytes) -> None:
+def written_at_once(root: Location) -> int:
+    """How many files are best written at a time: a store answers each only after a while."""
+    return 32 if isinstance(root, ObjectPath) else 2
+
+
+def write_all(root: Location, files: Sequence[tuple[str, bytes]]) -> None:
+    """Write some files, each as a whole or not at all."""
+    if isinstance(root, ObjectPath) and len(files) > 1:
+        root.objects.write_all(((root / path).key, data) for path, data in files)
+        return
+    for path, data in files:
+        write_atomically(root / path, data)
+
+
+def write_everywhere(root: Location, paths: Sequence[str], data: bytes) -> None:
     """Write a file once and link it to the other places where it belongs."""
+    if isinstance(root, ObjectPath):
+        write_all(root, [(path, data) for path in paths])
+        return
     first = root / paths[0]
     write_atomically(first, data)
     for other in paths[1:]:
         link(first, root / other)
 
 
-def link(present: Path, wanted: Path) -> None:
+def link(present: Location, wanted: Location) -> None:
     """Make *wanted* the same file as *present*: a hard link, or a copy where links do not work."""
+    if isinstance(present, ObjectPath) or isinstance(wanted, ObjectPath):
+        _copy(present, wanted)
+        return
     with temporary(wanted) as fresh:
         try:
             os.link(present, fresh)
@@ -247,6 +281,22 @@ def link(present: Path, wanted: Path) -> None:
             shutil.copyfile(present, fresh)
         # POSIX: replacing a link by another link to the same file leaves both names.
         fresh.replace(wanted)
+
+
+def move(present: Location, wanted: Location) -> None:
+    """Let a file stand in another place of the same dataset, and not where it stood."""
+    if isinstance(present, ObjectPath):
+        _copy(present, wanted)
+        present.unlink()
+    else:
+        present.replace(str(wanted))
+
+
+def _copy(present: Location, wanted: Location) -> None:
+    if isinstance(present, ObjectPath) and isinstance(wanted, ObjectPath):
+        present.copy_to(wanted)
+    else:
+        write_atomically(wanted, present.read_bytes())
 
 
 def exchange(fresh: Path, place: Path) -> None:
@@ -297,8 +347,11 @@ def _swapped(one: Path, other: Path) -> bool:
         return False
 
 
-def listing(folder: Path, *, sweep: bool = True) -> dict[str, int]:
+def listing(folder: Location, *, sweep: bool = True) -> dict[str, int]:
     """Give the name and size of each file in a folder, and sweep what killed runs left there."""
+    if isinstance(folder, ObjectPath):
+        _, files = folder.objects.right_in(folder.key)
+        return {each.key.rpartition("/")[2]: each.size for each in files}
     found: dict[str, int] = {}
     nothing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
     with nothing, os.scandir(folder) as entries:
@@ -312,8 +365,10 @@ def listing(folder: Path, *, sweep: bool = True) -> dict[str, int]:
     return found
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Location) -> None:
     """Remove what dead runs have left unfinished in a folder, as far as that may be done."""
+    if isinstance(folder, ObjectPath):
+        return
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
             if path.name.startswith(TEMPORARY) and is_left(path):
@@ -334,8 +389,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def is_left(path: Path) -> bool:
+def is_left(path: Location) -> bool:
     """Tell whether an unfinished file or folder was left by a run that is no more."""
+    if isinstance(path, ObjectPath):
+        return True
     return ownership.is_free(path.name, untouched=lambda: _untouched(path))
 
 
@@ -353,8 +410,11 @@ def _untouched(path: Path) -> float:
     return now - max(times)
 
 
-def stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp(path: Location) -> Stamp | None:
     """Tell one state of a file from another; None where there is none."""
+    if isinstance(path, ObjectPath):
+        facts = path.objects.facts(path.key)
+        return (facts.etag, facts.size, int(facts.changed)) if facts else None
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -367,7 +427,7 @@ def fingerprint(data: bytes) -> str:
     return "md5:" + hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def digest(path: Path) -> str:
+def digest(path: Location) -> str:
     """Give the MD5 of a file as the manifest writes it."""
     with path.open("rb") as file:
         return (
@@ -376,7 +436,7 @@ def digest(path: Path) -> str:
         )
 
 
-def holds(path: Path, *, size: int, check: str) -> bool:
+def holds(path: Location, *, size: int, check: str) -> bool:
     """Tell whether a file has the size and the content that a record says it has."""
     try:
         if path.is_symlink() or path.stat().st_size != size:
@@ -391,13 +451,18 @@ def holds(path: Path, *, size: int, check: str) -> bool:
         return False
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Location) -> None:
     """Make the folder if it is not there, and try that a file can be written into it.
+
+    Into a bucket that is the empty object ``lock``: to remove one may not be allowed.
 
     Raises:
         DiskError: the folder cannot be made, or nothing can be written there.
 
     """
+    if isinstance(folder, ObjectPath):
+        (folder / "lock").write(b"")
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with temporary(folder / "probe") as probe:
@@ -408,7 +473,7 @@ def check_writable(folder: Path) -> None:
         raise DiskError.from_os(plain, path=folder) from error
 
 
-def check_no_link(path: Path, *, whole: str) -> None:
+def check_no_link(path: Location, *, whole: str) -> None:
     """Refuse a link to elsewhere within a folder of ours; *whole* names what may be one.
 
     Raises:
@@ -420,13 +485,18 @@ def check_no_link(path: Path, *, whole: str) -> None:
         raise DiskError(path, because="it is a link", remedy=remedy)
 
 
-def check_place(folder: Path) -> None:
+def check_place(folder: Location) -> None:
     """Try, without making anything that stays, that *folder* could be written or made.
+
+    Of a bucket it is tried that it is there, and that what it holds may be listed.
 
     Raises:
         DiskError: it could not.
 
     """
+    if isinstance(folder, ObjectPath):
+        folder.is_dir()
+        return
     place = folder.absolute()
     if place.is_dir():
         check_writable(place)
@@ -441,13 +511,16 @@ def check_place(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, waiting: object = None) -> Iterator[None]:
+def locked(path: Location, *, waiting: object = None) -> Iterator[None]:
     """Hold the lock at *path*: one run at a time; the lock of a killed run is free again.
 
     It spares work that is done twice. Nothing rests on it: on a disk whose locks do nothing, or
-    hold on one machine only, runs go on beside each other. *waiting*, a callable without
-    arguments, is called once if somebody else holds the lock.
+    hold on one machine only, and in a bucket, runs go on beside each other. *waiting*, a callable
+    without arguments, is called once if somebody else holds the lock.
     """
+    if isinstance(path, ObjectPath):
+        yield
+        return
     import filelock
 
     # No soft lock, which is a file that stays when its owner is killed.

@@ -11,6 +11,7 @@
     ├── SourceError              4   something failed that a rerun may mend
     │   ├── ChangedError
     │   └── RefusedError
+    ├── BucketError              4   the store of a dataset could not be reached, or gave up
     ├── DiskError                5   full, read-only, no permission
     ├── IntegrityError           6   content that is not what it should be
     │   └── MalformedError
@@ -28,10 +29,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = [
     "AmbiguousClassError",
+    "BucketError",
     "ChangedError",
     "DiskError",
     "IntegrityError",
@@ -146,17 +147,23 @@ class RefusedError(SourceError):
     """The source refuses the object (403), which some also do for one that they do not have."""
 
 
+class BucketError(OidError):
+    """The object store that a dataset lies in could not be reached, or gave up half way."""
+
+    exit_code = 4
+
+
 class DiskError(OidError, OSError):
-    """The disk is full or read-only, or the path may not be written."""
+    """The disk is full or read-only, or the path, or the address, may not be written."""
 
     exit_code = 5
 
-    def __init__(self, path: Path | str, *, because: str, remedy: str = "") -> None:
+    def __init__(self, path: object, *, because: str, remedy: str = "") -> None:
         super().__init__(f"cannot write {path}: {because}", remedy=remedy)
         self.path = str(path)
 
     @classmethod
-    def from_os(cls, error: OSError, *, path: Path | str) -> DiskError:
+    def from_os(cls, error: OSError, *, path: object) -> DiskError:
         """Say what an `OSError` means for the user, naming *path* where the error has none.
 
         Of a copy, a link or a new name it is the place that is to be written, not the source.

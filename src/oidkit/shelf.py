@@ -1,7 +1,7 @@
-"""Where a shared index lies: a folder, a web server, or a bucket of an object store.
+"""Where a dataset or a shared index lies: a folder, a web server, or a bucket of an object store.
 
-It is read like a source, through a `Transfer`. To write there takes a `Shelf`, with the user's own
-credentials; those never reach a source, which is read anonymously.
+An index is read like a source, through a `Transfer`. To write there takes a `Shelf`, with the
+user's own credentials; those never reach a source, which is read anonymously.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from urllib.parse import unquote, urlsplit
 
 from oidkit.disk import TEMPORARY, naming, write_atomically
 from oidkit.errors import UsageError
+from oidkit.objectpath import ObjectPath
 from oidkit.store import parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from oidkit.objectpath import Location
     from oidkit.store import Transfer
 
-__all__ = ["Place", "Shelf", "parse_place"]
+__all__ = ["Place", "Shelf", "folder_of", "location_of", "parse_place"]
 
 _BUCKETS = ("s3", "gs", "az")
 _KINDS = "a folder, file://, http://, https://, s3://, gs:// or az://"
@@ -102,10 +104,52 @@ def parse_place(text: str) -> Place:
     if scheme in ("http", "https"):
         return Place(parse_source(text, official={}).name, text.rstrip("/"))
     if scheme not in _BUCKETS:
-        raise UsageError(f"'{text}' is no place for an index", remedy=f"give {_KINDS}")
+        raise UsageError(f"'{text}' is no address that is known", remedy=f"give {_KINDS}")
     if not _parts(text)[1]:
         raise UsageError(f"'{text}' names no bucket", remedy=f"write {scheme}://bucket/prefix")
     return Place(text.rstrip("/"), text.rstrip("/"))
+
+
+def location_of(text: Location | str) -> Location:
+    """Read where a dataset lies: the path of a folder, ``file://``, or the address of a bucket.
+
+    Raises:
+        UsageError: it is of no kind that a dataset can lie in, or names no bucket.
+
+    """
+    if not isinstance(text, str):
+        return text
+    if "://" not in text:
+        return Path(text)
+    place = parse_place(text)
+    if place.folder is not None:
+        return place.folder
+    scheme, bucket, prefix = _parts(place.address)
+    if scheme not in _BUCKETS:
+        raise UsageError(
+            f"no dataset can lie at {place.name}", remedy="give a folder, s3://, gs:// or az://"
+        )
+    from oidkit.store.bucket import Bucket
+
+    return ObjectPath(Bucket(scheme, bucket, prefix))
+
+
+def folder_of(text: Path | str, *, what: str) -> Path:
+    """Read the path of a folder for *what* works with nothing else, as in "a report".
+
+    Raises:
+        UsageError: it is the address of a bucket or a server.
+
+    """
+    if not isinstance(text, str) or "://" not in text:
+        return Path(text)
+    place = parse_place(text)
+    if place.folder is None:
+        raise UsageError(
+            f"{what} needs a folder, and {place.name} is none",
+            remedy="give a folder of this machine",
+        )
+    return place.folder
 
 
 def _parts(address: str) -> tuple[str, str, str]:

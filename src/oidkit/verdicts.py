@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from oidkit.objectpath import Location
+
 __all__ = [
     "REVIEW",
     "Mark",
@@ -164,7 +166,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def read_review(path: Path) -> Review:
+def read_review(path: Location) -> Review:
     """Read a file of verdicts; one that is not there has none.
 
     Raises:
@@ -214,7 +216,7 @@ def changed_review(root: Path) -> Iterator[Review]:
             ) from error
 
 
-def _marks(path: Path, text: str) -> Iterator[Mark]:
+def _marks(path: Location, text: str) -> Iterator[Mark]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
         raise _malformed(path, 1, f"has no column {missing[0]}")
@@ -237,7 +239,7 @@ def _marks(path: Path, text: str) -> Iterator[Mark]:
         )
 
 
-def _malformed(path: Path, line: int, fault: str) -> MalformedError:
+def _malformed(path: Location, line: int, fault: str) -> MalformedError:
     return MalformedError(
         f"{path} cannot be read: line {line} {fault}",
         remedy=_MEND,

@@ -16,6 +16,7 @@ import numpy as np
 from oidkit import catalog, ownership
 from oidkit.dataset import Dataset
 from oidkit.disk import is_left, naming, remove
+from oidkit.objectpath import ObjectPath
 from oidkit.tables import Manifest
 
 if TYPE_CHECKING:
@@ -86,12 +87,16 @@ class Aside:
 
 
 @contextlib.contextmanager
-def set_aside(dataset: Dataset) -> Iterator[Aside]:
+def set_aside(dataset: Dataset) -> Iterator[Aside | None]:
     """Give the place for what comes early into a dataset, with what a dead run has left there.
 
     At the end nothing waits any more, as what belongs into the dataset has been put there. Where
     the run ends early, the next one finds what waits, unless the tables that chose it were wrong.
+    In a bucket nothing waits: an object cannot be moved, only copied, and None is given.
     """
+    if isinstance(dataset.root, ObjectPath):
+        yield None
+        return
     records = dataset.root / ".oid"
     token = ownership.claim()
     mine = records / f"{_FRONT}{token}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.disk import Record, digest, fingerprint
+from oidkit.disk import Record, digest, fingerprint, listing, written_at_once
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
@@ -77,8 +77,10 @@ def carry_images(
     else:
         jobs = _image_jobs(dataset, plans, turn, lost=_telling(session, record, ways.lost))
     links = _link_jobs(dataset, plans, ways.aside)
-    session.run(record=dataset.manifest.add, most=1).carry_out(links)
-    session.run(record=record).carry_out(jobs)
+    session.run(record=dataset.manifest.add, most=1).carry_out(
+        links, settlers=written_at_once(dataset.root)
+    )
+    session.run(record=record).carry_out(jobs, settlers=written_at_once(dataset.root))
     session.on_event(PhaseEnded("images"))
     if origins is not None:
         origins.bring(dataset, plans, record=record)
@@ -123,6 +125,7 @@ class _Counting:
     def __init__(self, dataset: Dataset, summary: Summary, turning: Turning | None = None) -> None:
         self._dataset, self._summary, self.turning = dataset, summary, turning
         self._last = ""
+        self._standing: dict[str, frozenset[str]] = {}
 
     def __call__(self, record: Record) -> None:
         self._dataset.manifest.add(record)
@@ -134,6 +137,11 @@ class _Counting:
 
     def adopts(self, path: str, key: str, member: Member) -> bool:
         """Take a mask that stands there whole, though no record says so: its run was killed."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._standing:
+            self._standing[folder] = frozenset(listing(self._dataset.root / folder, sweep=False))
+        if name not in self._standing[folder]:
+            return False
         try:
             png = (self._dataset.root / path).read_bytes()
         except OSError:
@@ -332,7 +340,7 @@ def _carry_zips(
                 jobs = _mask_jobs(dataset, index, members, changed=changed, turn=turn, last=last)
                 yield from jobs
 
-    session.run(record=record).carry_out(jobs())
+    session.run(record=record).carry_out(jobs(), settlers=written_at_once(dataset.root))
     for row in lost:
         # What the directory did not have, a zip that was replaced meanwhile may have.
         if row.key not in changed:

@@ -11,6 +11,7 @@ from oidkit.dataset import describe
 from oidkit.errors import UsageError
 from oidkit.markup import columns_table
 from oidkit.quantities import byte_count
+from oidkit.shelf import location_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,7 +119,7 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
     """
     if top < 0:
         raise UsageError(f"--top {top} is below 0", remedy="give 0 for all")
-    folder = Path(root)
+    folder = location_of(root)
     description = describe(folder)
     dataset = whole_dataset(folder)
     from oidkit.tables.gathering import SPLITS, gather

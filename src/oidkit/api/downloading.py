@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
@@ -28,9 +27,11 @@ from oidkit.events import Listener, ignore
 from oidkit.planning import Plan
 from oidkit.recipe import Recipe
 from oidkit.selection import Selection
+from oidkit.shelf import location_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from oidkit.catalog import Label, Release
 
@@ -46,7 +47,10 @@ def download(
     settings: Settings | None = None,
     on_event: Listener = ignore,
 ) -> Summary:
-    """Download everything that the selected classes have into the folder *out*.
+    """Download everything that the selected classes have into *out*, a folder or a bucket.
+
+    *out* is a path, or an address such as ``s3://bucket/prefix`` (gs, az), which is written with
+    the user's own credentials.
 
     *selection* may be the name of a class, or several, for all their boxes, masks and images in
     every split. Running it again fetches what is missing and nothing else; another selection adds
@@ -60,12 +64,13 @@ def download(
         UsageError: the selection or a setting is wrong; nothing was fetched.
         SourceError: an annotation file could not be had.
         IntegrityError: an annotation file is not what it should be.
+        BucketError: the store that *out* is in could not be reached.
         DiskError: something could not be written; the path is named.
         InterruptedRunError: the user stopped the run; what was finished stays.
 
     """
     begun = time.monotonic()
-    root = Path(out)
+    root = location_of(out)
     recipe = _recipe(selection)
     with Session(_settings(settings, recipe), on_event) as session:
         release = session.settings.release_name
@@ -110,7 +115,7 @@ def plan(
         OidError: as `download`.
 
     """
-    root = Path(out)
+    root = location_of(out)
     recipe = _recipe(selection)
     with Session(_settings(settings, recipe), on_event) as session:
         release = session.settings.release_name

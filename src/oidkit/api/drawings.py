@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from oidkit.api.numbering import categories_of
@@ -19,10 +18,12 @@ from oidkit.formats.frames import Resizing, frame_of
 from oidkit.formats.masks import pixels
 from oidkit.formats.model import Frame
 from oidkit.imageids import ImageList
+from oidkit.shelf import folder_of
 from oidkit.tables import rows_of_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from PIL.Image import Image
 
@@ -85,7 +86,7 @@ def draw(
             raise UsageError(f"'{label}' cannot be drawn", remedy=f"choose from {listed}")
     if size is not None:
         Resizing(size)
-    found = _find(Path(root), image_id, annotations)
+    found = _find(folder_of(root, what="a drawing"), image_id, annotations)
     dots = _dots(found) if "points" in labels else ()
     ties = _ties(found) if "relationships" in labels else ()
     picture = _open(found.picture, size)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from oidkit.api.numbering import categories_of, with_hierarchy
@@ -25,10 +24,12 @@ from oidkit.formats.frames import Resizing
 from oidkit.formats.making import Making
 from oidkit.formats.registry import format_named, with_categories
 from oidkit.formats.turning import TURNED
+from oidkit.shelf import folder_of, location_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import ProcessPoolExecutor
+    from pathlib import Path
 
     from oidkit.api.pictures import Pictures
     from oidkit.formats.categories import Categories
@@ -156,7 +157,7 @@ def export(
     resizing = _resizing(common)
     shares = _shares(common.get("split_ratio") or {})
     splits = check_splits(common.get("splits") or ())
-    folder, place = Path(root), Path(out)
+    folder, place = location_of(root), folder_of(out, what="an export")
     dataset, description = opened(folder)
     upright = bool(common.get("upright")) and not description.is_upright
     if upright and not (folder / "attribution.csv").is_file():

@@ -19,6 +19,7 @@ from oidkit.dataset import Dataset, open_dataset
 from oidkit.errors import UsageError
 from oidkit.events import Listener, ignore
 from oidkit.planning import ImagePlan, plan_images
+from oidkit.shelf import folder_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def fetch(
     """
     begun = time.monotonic()
     wanted = read_list(Path(ids_file))
-    root = Path(folder)
+    root = folder_of(folder, what="a list of images")
     summary = Summary(out=str(root))
     with Session(settings or Settings(), on_event) as session:
         _ = session.source

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit.api.opening import class_names, whole_dataset
 from oidkit.dataset import describe
+from oidkit.shelf import folder_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from oidkit.tables.exhibit import Exhibit
 
 __all__ = ["look"]
@@ -22,7 +24,7 @@ def look(root: Path | str) -> tuple[Exhibit, dict[str, str], str]:
         IntegrityError: a file in it cannot be read.
 
     """
-    folder = Path(root)
+    folder = folder_of(root, what="the explorer")
     description = describe(folder)
     dataset = whole_dataset(folder)
     from oidkit.tables.exhibit import Exhibit

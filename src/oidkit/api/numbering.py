@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oidkit.api.session import Session
 from oidkit.errors import UsageError
 from oidkit.formats.categories import Categories, parse_map, parse_order
+from oidkit.objectpath import matching
 from oidkit.taxonomy import ClassList, parse_class_file
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def _classes_in(dataset: Dataset) -> list[str]:
     from oidkit.tables import classes_in
 
     folder = dataset.root / "csv"
-    objects = [*folder.glob("all_*_boxes.csv"), *folder.glob("all_*_masks.csv")]
-    return classes_in(sorted(objects or folder.glob("all_*_image-labels.csv")))
+    objects = matching(folder, "all_*_boxes.csv") + matching(folder, "all_*_masks.csv")
+    return classes_in(objects or matching(folder, "all_*_image-labels.csv"))
 
 
 def with_hierarchy(

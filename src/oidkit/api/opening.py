@@ -9,7 +9,7 @@ from oidkit.errors import IntegrityError, UsageError
 from oidkit.taxonomy import parse_class_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from oidkit.objectpath import Location
 
 __all__ = ["class_names", "no_dataset", "opened", "whole_dataset"]
 
@@ -20,12 +20,12 @@ _NAMES = (
 )
 
 
-def no_dataset(folder: Path) -> UsageError:
+def no_dataset(folder: Location) -> UsageError:
     """Word the error for a folder that no download has made."""
     return UsageError(f"{folder} is no dataset of oidkit", remedy="give the folder of a download")
 
 
-def opened(folder: Path) -> tuple[Dataset, Description]:
+def opened(folder: Location) -> tuple[Dataset, Description]:
     """Look at a dataset, without writing into it, and at what it says of itself.
 
     Raises:
@@ -38,7 +38,7 @@ def opened(folder: Path) -> tuple[Dataset, Description]:
     return dataset, description
 
 
-def whole_dataset(folder: Path) -> Dataset:
+def whole_dataset(folder: Location) -> Dataset:
     """Look at a dataset, without writing into it, whose manifest can be read.
 
     Raises:
@@ -57,7 +57,7 @@ def whole_dataset(folder: Path) -> Dataset:
     return dataset
 
 
-def class_names(folder: Path) -> dict[str, str]:
+def class_names(folder: Location) -> dict[str, str]:
     """Read the display names of classes and attributes, as far as the folder has them."""
     names: dict[str, str] = {}
     for name in _NAMES:

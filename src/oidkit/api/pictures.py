@@ -20,12 +20,12 @@ from oidkit.taxonomy import IMAGE_ID_PATTERN, mid_stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from oidkit.dataset import Dataset, Description
     from oidkit.formats.categories import Categories
+    from oidkit.objectpath import Location
     from oidkit.tables import Instance, Instances
 
 __all__ = [
@@ -81,7 +81,7 @@ class Pictures:
     `dropped` counts those that were found bad, and `strangers` what was found bad and is none.
     """
 
-    root: Path
+    root: Location
     ids: NDArray[np.uint64]
     split: NDArray[np.int32]
     splits: tuple[str, ...]
@@ -157,7 +157,7 @@ class Pictures:
         )
 
 
-def _thing(row: Instance, number: int, masks: Path) -> Thing:
+def _thing(row: Instance, number: int, masks: Location) -> Thing:
     box = None
     if row.xmin is not None and row.ymin is not None:
         box = (row.xmin, row.ymin, row.xmax or 0.0, row.ymax or 0.0)
@@ -263,7 +263,7 @@ def _present(
     return files, ids[~sized]
 
 
-def _size_of(path: Path) -> tuple[int, int]:
+def _size_of(path: Location) -> tuple[int, int]:
     with path.open("rb") as file:
         data = file.read(_HEADER)
         size = jpeg_size(data)

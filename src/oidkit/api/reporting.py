@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit.api.contact import contact_sheet
@@ -17,9 +16,11 @@ from oidkit.events import Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.pages import GENERATOR, Told, page
 from oidkit.recipe import Recipe
 from oidkit.selection import Selection
+from oidkit.shelf import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["REPORT", "report"]
 
@@ -48,8 +49,8 @@ def report(root: Path | str, out: Path | str | None = None, *, on_event: Listene
         DiskError: the report could not be written; the path is named.
 
     """
-    folder = Path(root)
-    place = folder / REPORT if out is None else Path(out)
+    folder = folder_of(root, what="a report")
+    place = folder / REPORT if out is None else folder_of(out, what="a report")
     opened(folder)
     whole_dataset(folder)
     _check(place, folder)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from oidkit.api.opening import whole_dataset
 from oidkit.errors import UsageError
+from oidkit.shelf import folder_of
 from oidkit.verdicts import REVIEW, Merged, Review, changed_review, read_review
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from oidkit.objectpath import Location
 
 __all__ = ["MergedFile", "ReviewCounts", "bad_marks", "review"]
 
@@ -61,7 +64,7 @@ def review(root: Path | str, *, merge: Sequence[Path | str] = ()) -> ReviewCount
         DiskError: the verdicts cannot be written.
 
     """
-    folder = Path(root)
+    folder = folder_of(root, what="a review")
     whole_dataset(folder)
     others = [(path, _read(path)) for path in map(Path, merge)]
     merged = []
@@ -95,7 +98,7 @@ def _named(path: Path, came: Merged) -> MergedFile:
     return MergedFile(str(path), came.added, came.replaced, came.kept)
 
 
-def bad_marks(folder: Path, dropped: str | None) -> tuple[tuple[str, str], ...]:
+def bad_marks(folder: Location, dropped: str | None) -> tuple[tuple[str, str], ...]:
     """Give the images and annotations that a review found bad, if they are to be left out."""
     if dropped is None:
         return ()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oidkit.api.carry import Ways, carry_images, carry_masks
 from oidkit.api.downloading import annotate
+from oidkit.api.inspecting import inspector
 from oidkit.api.opening import whole_dataset
 from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
@@ -22,9 +21,7 @@ from oidkit.api.summary import Summary
 from oidkit.api.turning import Turning
 from oidkit.catalog import SPLITS
 from oidkit.dataset import Dataset, Description, describe, open_dataset
-from oidkit.disk import TEMPORARY, Record, digest
 from oidkit.errors import (
-    DiskError,
     IntegrityError,
     MissingObjectError,
     SourceError,
@@ -33,15 +30,18 @@ from oidkit.errors import (
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.planning import ImagePlan, plan_masks
 from oidkit.selection import Selection
+from oidkit.shelf import location_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from oidkit.disk import Record
+    from oidkit.objectpath import Location
+
 __all__ = ["Report", "verify"]
 
-_Found = Literal["ok", "damaged", "absent"]
 _BATCH = 512
 
 
@@ -97,7 +97,7 @@ def verify(
         OidError: as `oidkit.download`, when something is repaired.
 
     """
-    folder = Path(root)
+    folder = location_of(root)
     description = describe(folder)
     release = description.release if description else None
 
@@ -125,7 +125,7 @@ def _spoilt(session: Session) -> list[Spoilt]:
     return damaged_of(root)
 
 
-def _mended(folder: Path, release: str | None, wanted: Settings, on_event: Listener) -> Report:
+def _mended(folder: Location, release: str | None, wanted: Settings, on_event: Listener) -> Report:
     with open_dataset(folder, release=release, on_event=on_event) as dataset:
         report, wrong = _check(dataset, on_event)
         _learn_sizes(dataset, besides=wrong)
@@ -159,58 +159,23 @@ def _settings(settings: Settings, description: Description | None) -> Settings:
 def _check(dataset: Dataset, on_event: Listener) -> tuple[Report, list[Record]]:
     report = Report()
     wrong: list[Record] = []
-    known: set[str] = set()
+    look = inspector(dataset.root)
     on_event(PhaseStarted("checking"))
-    with ThreadPoolExecutor(2) as pool:
-        records = dataset.manifest.records()
-        while batch := list(itertools.islice(records, _BATCH)):
-            found = pool.map(lambda record: _look(dataset.root, record), batch)
-            for record, state in zip(batch, found, strict=True):
-                known.add(record.path)
-                if record.status == "missing":
-                    report.missing.append(record.path)
-                    continue
-                report.checked += 1
-                if state == "ok":
-                    on_event(Fetched(record.path, record.bytes))
-                    continue
-                wrong.append(record)
-                (report.damaged if state == "damaged" else report.absent).append(record.path)
-    report.foreign = sorted(path for path in _files(dataset.root) if path not in known)
+    records = dataset.manifest.records()
+    while batch := list(itertools.islice(records, _BATCH)):
+        for record, state in zip(batch, look.states(batch), strict=True):
+            if record.status == "missing":
+                report.missing.append(record.path)
+                continue
+            report.checked += 1
+            if state == "ok":
+                on_event(Fetched(record.path, record.bytes))
+                continue
+            wrong.append(record)
+            (report.damaged if state == "damaged" else report.absent).append(record.path)
+    report.foreign = look.foreign()
     on_event(PhaseEnded("checking"))
     return report, wrong
-
-
-def _look(root: Path, record: Record) -> _Found:
-    """Compare one file with its record."""
-    path = root / record.path
-    if record.status == "missing":
-        return "ok"
-    if not path.is_file() or path.is_symlink():
-        return "absent"
-    try:
-        if record.status != "ok" or path.stat().st_size != record.bytes:
-            return "damaged"
-        kind, _, value = record.check.partition(":")
-        if kind == "crc32":
-            same = zlib.crc32(path.read_bytes()) == int(value, 16)
-        else:
-            same = digest(path) == record.check
-    except OSError as error:
-        raise DiskError(path, because=(error.strerror or "it cannot be read").lower()) from error
-    return "ok" if same else "damaged"
-
-
-def _files(root: Path) -> Iterator[str]:
-    """Give every file that stands where ours stand."""
-    places = [root / name for name in ("images", "masks", "csv")]
-    for place in places:
-        for path in place.rglob("*"):
-            inside = path.relative_to(root)
-            # A list that was fetched into one of the folders has records of its own.
-            ours = ".oid" in inside.parts or path.name.startswith(TEMPORARY)
-            if path.is_file() and not ours:
-                yield inside.as_posix()
 
 
 def _repair(

@@ -65,7 +65,7 @@ class Work:
             self._origins = self._origins or Origins(self.choosing.lists)
         return self._origins
 
-    def carry_out(self, dataset: Dataset, summary: Summary, *, aside: Aside) -> None:
+    def carry_out(self, dataset: Dataset, summary: Summary, *, aside: Aside | None) -> None:
         """Bring everything that is not there, and count it; *aside* is for what comes early."""
         early = self.choosing.prepare(aside)
         planned = self.plan(dataset, aside=aside)

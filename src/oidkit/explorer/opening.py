@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit.api.looking import look
@@ -15,9 +14,11 @@ from oidkit.explorer.remote import Remote
 from oidkit.explorer.serving import Explorer
 from oidkit.explorer.thumbnails import Thumbnails
 from oidkit.explorer.viewer import Viewer
+from oidkit.shelf import folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from oidkit.events import Listener
     from oidkit.selection import Selection
@@ -35,7 +36,7 @@ def explore(root: Path | str, *, port: int = 0, settings: Settings | None = None
         IntegrityError: a file of the dataset cannot be read.
 
     """
-    folder = Path(root)
+    folder = folder_of(root, what="the explorer")
     exhibit, names, release = look(folder)
     thumbnails = _thumbnails(settings)
     viewer = Viewer(

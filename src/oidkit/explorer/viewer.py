@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from oidkit.disk import Stamp
     from oidkit.tables.exhibit import Exhibit
     from oidkit.tables.sieve import Sieve
     from oidkit.verdicts import Verdict
@@ -74,7 +75,7 @@ class Viewer:
     _sifter: Sifter = field(init=False)
     _review: Review = field(default_factory=Review)
     _busy: threading.RLock = field(default_factory=threading.RLock)
-    _seen: tuple[int, int, int] | None = None
+    _seen: Stamp | None = None
     _known: bool = False
 
     def __post_init__(self) -> None:

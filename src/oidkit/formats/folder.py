@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oidkit import ownership
@@ -27,7 +28,8 @@ from oidkit.errors import DiskError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from oidkit.objectpath import Location
 
 __all__ = ["MARKER", "check_out", "replacing"]
 
@@ -38,7 +40,7 @@ MARKER = ".oid-export.json"
 """The file that says that a folder is an export of ours, and may be replaced by another."""
 
 
-def check_out(out: Path, *, dataset: Path) -> None:
+def check_out(out: Path, *, dataset: Location) -> None:
     """Refuse a place for an export that holds something else.
 
     Raises:
@@ -48,6 +50,15 @@ def check_out(out: Path, *, dataset: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file, not a folder", remedy="choose another --out")
+    if isinstance(dataset, Path):
+        _check_apart(out, dataset)
+    if out.is_dir() and not (out / MARKER).is_file() and any(out.iterdir()):
+        raise UsageError(
+            f"{out} is not empty and is no export of oidkit", remedy="choose another --out"
+        )
+
+
+def _check_apart(out: Path, dataset: Path) -> None:
     if dataset.resolve().is_relative_to(out.resolve()):
         raise UsageError(
             f"the dataset {dataset} lies in {out}, which the export would replace",
@@ -59,14 +70,10 @@ def check_out(out: Path, *, dataset: Path) -> None:
                 f"{out} lies in {dataset / each}, which belongs to the dataset itself",
                 remedy="choose another --out",
             )
-    if out.is_dir() and not (out / MARKER).is_file() and any(out.iterdir()):
-        raise UsageError(
-            f"{out} is not empty and is no export of oidkit", remedy="choose another --out"
-        )
 
 
 @contextlib.contextmanager
-def replacing(out: Path, *, dataset: Path, marker: Mapping[str, object]) -> Iterator[Path]:
+def replacing(out: Path, *, dataset: Location, marker: Mapping[str, object]) -> Iterator[Path]:
     """Give an empty folder that takes the place of *out* when the block ends well.
 
     The *marker* is written into it. Whatever goes wrong, *out* stays as it was.

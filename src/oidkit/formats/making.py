@@ -12,8 +12,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from oidkit.formats.bringing import at_hand
 from oidkit.formats.frames import frame_of
-from oidkit.formats.model import Entry, OutFile
+from oidkit.formats.model import Entry, OutFile, given_file
 from oidkit.formats.resizing import DamagedImageError, resized
 from oidkit.formats.turning import turned, write_turned
 from oidkit.imagefile import LARGEST_PICTURE
@@ -54,7 +55,7 @@ class Making:
 
     def make(self, pictures: Sequence[Picture]) -> list[Made]:
         """Make the entries of some pictures, and write the files of each."""
-        return [self._made(picture) for picture in pictures]
+        return [self._made(picture) for picture in at_hand(pictures)]
 
     def _made(self, stored: Picture) -> Made:
         picture = self.shown(stored)
@@ -67,8 +68,8 @@ class Making:
             if self.upright:
                 write_turned(stored, self.out)
             if (frame.width, frame.height) == (picture.width, picture.height):
-                image = OutFile(place, source=picture.path)
-                size = picture.path.stat().st_size
+                image = given_file(place, picture.path)
+                size = len(image.content) if image.content else picture.path.stat().st_size
             else:
                 content = resized(picture.path, frame, quality=self.resizing.quality)
                 image = OutFile(place, content=content)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from oidkit.decoding import LARGEST_MASK, UndecodableError, opened
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from oidkit.formats.model import Frame, Picture, Thing
+    from oidkit.objectpath import Location
 
     Pixels = npt.NDArray[np.bool_]
     Bytes = npt.NDArray[np.uint8]
@@ -158,7 +158,7 @@ def notes_of(told: Mapping[str, int], texts: Mapping[str, str] = LEFT_OUT) -> li
     return [text.format(n=told[key]) for key, text in texts.items() if told.get(key)]
 
 
-def runs(mask: bytes | Path, picture: Picture, frame: Frame) -> Runs:
+def runs(mask: bytes | Location, picture: Picture, frame: Frame) -> Runs:
     """Give the runs of a published mask, a PNG, in the pixels of the written picture.
 
     Raises:
@@ -183,7 +183,7 @@ def rle(mask: Pixels) -> Rle:
     return runs_of(mask).rle
 
 
-def pixels(mask: bytes | Path, picture: Picture, frame: Frame) -> Pixels:
+def pixels(mask: bytes | Location, picture: Picture, frame: Frame) -> Pixels:
     """Give a published mask, a PNG, as pixels of the written picture, of shape (height, width).
 
     Raises:
@@ -222,7 +222,7 @@ class _Crop(NamedTuple):
     inner: Bytes
 
 
-def _crop(mask: bytes | Path, picture: Picture, frame: Frame) -> _Crop:
+def _crop(mask: bytes | Location, picture: Picture, frame: Frame) -> _Crop:
     """Cut the set part out of a mask and resize it."""
     import numpy as np
 
@@ -263,12 +263,12 @@ def _runs(crop: _Crop, height: int, width: int) -> Runs:
     return Runs(height, width, places)
 
 
-def _packed(mask: bytes | Path) -> tuple[Bytes, int, int]:
+def _packed(mask: bytes | Location) -> tuple[Bytes, int, int]:
     """Give the rows of a mask, 8 pixels to a byte, and its width and height."""
     import numpy as np
 
     data = mask if isinstance(mask, bytes) else mask.read_bytes()
-    name = mask.name if isinstance(mask, Path) else "a mask"
+    name = "a mask" if isinstance(mask, bytes) else mask.name
     width, height = png_size(data)
     if width and data[_IHDR] == _PLAIN and len(data) <= _LARGEST:
         stride = 1 + (width + 7) // 8

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from oidkit.objectpath import ObjectPath
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from oidkit.objectpath import Location
 
 __all__ = [
     "Category",
@@ -20,6 +24,7 @@ __all__ = [
     "Resize",
     "Thing",
     "Writer",
+    "given_file",
 ]
 
 Resize = Literal["shortest", "longest", "letterbox", "stretch"]
@@ -63,7 +68,7 @@ class Thing:
     category: int
     mid: str
     box: tuple[float, float, float, float] | None
-    mask: Path | None
+    mask: Location | None
     flags: Flags
     number: int
     box_id: str = ""
@@ -83,7 +88,7 @@ class Picture:
 
     split: str
     image_id: str
-    path: Path
+    path: Location
     width: int
     height: int
     things: tuple[Thing, ...] = ()
@@ -131,6 +136,18 @@ class OutFile:
     """Relative to the export's folder, with forward slashes."""
     source: Path | None = None
     content: bytes | None = None
+
+
+def given_file(path: str, source: Location) -> OutFile:
+    """Give a file of the dataset as one of the export; of a bucket its bytes, as none links there.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    if isinstance(source, ObjectPath):
+        return OutFile(path, content=source.read_bytes())
+    return OutFile(path, source=source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from oidkit.formats.masks import mask_of
-from oidkit.formats.model import OutFile
+from oidkit.formats.model import OutFile, given_file
 from oidkit.imagefile import png_size
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def mask_file(
     inner = (round(picture.width * frame.scale_x), round(picture.height * frame.scale_y))
     # The padding of a letterbox may be a single pixel behind the picture.
     if size == inner == (frame.width, frame.height):
-        return OutFile(path, source=thing.mask)
+        return given_file(path, thing.mask)
     return OutFile(path, content=mask_png(mask.pixels))
 
 

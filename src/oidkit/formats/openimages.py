@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from oidkit.objectpath import Location
+
 __all__ = ["OpenImages"]
 
 _IMAGES = (
@@ -146,7 +148,7 @@ def _sides(picture: Picture, frame: Frame, thing: Thing) -> tuple[str, ...]:
     return _shares(frame, frame.box(picture, thing.box))
 
 
-def _corners(picture: Picture, frame: Frame, mask: Path) -> tuple[str, ...]:
+def _corners(picture: Picture, frame: Frame, mask: Location) -> tuple[str, ...]:
     """Give the sides of the set pixels: FiftyOne reads no mask that has no corners."""
     left, top, width, height = runs(mask, picture, frame).box
     return _shares(frame, (left, top, left + width, top + height))

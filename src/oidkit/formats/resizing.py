@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from oidkit.decoding import UndecodableError, opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from oidkit.formats.model import Frame
+    from oidkit.objectpath import Location
 
 __all__ = ["DamagedImageError", "resized"]
 
@@ -23,7 +22,7 @@ class DamagedImageError(ValueError):
     """The picture cannot be decoded."""
 
 
-def resized(path: Path, frame: Frame, *, quality: int) -> bytes:
+def resized(path: Location, frame: Frame, *, quality: int) -> bytes:
     """Give the picture as a JPEG of the frame's size; a grey one stays grey unless it is padded.
 
     The decoder halves the picture as often as it stays as large as asked for (the coefficients

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oidkit.formats.model import Picture
+    from oidkit.objectpath import Location
 
 __all__ = ["TURNED", "turned", "write_turned"]
 
@@ -74,7 +75,7 @@ def write_turned(picture: Picture, out: Path) -> None:
         (folder / name).write_bytes(data)
 
 
-def _turned_mask(mask: Path, degrees: int) -> bytes:
+def _turned_mask(mask: Location, degrees: int) -> bytes:
     try:
         return turned_mask(mask.read_bytes(), degrees)
     except CannotTurnError:

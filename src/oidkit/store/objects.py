@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-__all__ = ["SCHEMES", "ObjectShelf", "ObjectTransfer"]
+__all__ = [
+    "SCHEMES",
+    "ObjectShelf",
+    "ObjectTransfer",
+    "is_denied",
+    "lacks_bucket",
+    "opened",
+    "sentence_of",
+]
 
 SCHEMES = ("s3", "gs", "az")
 _THREADS = 16
@@ -66,7 +74,7 @@ class ObjectTransfer:
     """
 
     def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._store = _opened(scheme, bucket, prefix, writes=False)
+        self._store = opened(scheme, bucket, prefix, writes=False)
         self._bucket = bucket
         self._todo: deque[tuple[object, Request]] = deque()
         self._happened: queue.Queue[Arrived | Ended] = queue.Queue(_WAITING_CHUNKS)
@@ -151,21 +159,21 @@ class ObjectTransfer:
         return Ended(token, reply)
 
     def _failed(self, token: object, error: Exception) -> Ended:
-        if _lacks_bucket(error):
+        if lacks_bucket(error):
             said = f"the bucket '{self._bucket}' does not exist"
             return Ended(token, None, said, gone=True)
         if isinstance(error, FileNotFoundError):
             return Ended(token, Reply(HTTPStatus.NOT_FOUND))
-        if _is_denied(error):
+        if is_denied(error):
             return Ended(token, Reply(HTTPStatus.FORBIDDEN))
-        return Ended(token, None, _said(error))
+        return Ended(token, None, sentence_of(error))
 
 
 class ObjectShelf:
     """The objects below a prefix, with the right to write there."""
 
     def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._store = _opened(scheme, bucket, prefix, writes=True)
+        self._store = opened(scheme, bucket, prefix, writes=True)
         self._name = f"{scheme}://{bucket}/{prefix}".rstrip("/")
         self._bucket = bucket
 
@@ -203,23 +211,29 @@ class ObjectShelf:
     def _meant(self, error: Exception, what: str) -> OidError:
         if isinstance(error, OidError):
             return error
-        if _lacks_bucket(error) or isinstance(error, FileNotFoundError):
+        if lacks_bucket(error) or isinstance(error, FileNotFoundError):
             return UsageError(
                 f"the bucket '{self._bucket}' of {self._name} does not exist",
                 remedy="make it first, or check the address and AWS_ENDPOINT_URL",
             )
-        if _is_denied(error):
+        if is_denied(error):
             return UsageError(
                 f"there is no permission to {what} {self._name}",
                 remedy="check your credentials for it, or choose another place",
             )
         return SourceError(
-            f"{self._name} could not be written: {_said(error)}",
+            f"{self._name} could not be written: {sentence_of(error)}",
             remedy="check the address and the network, then run the same command again",
         )
 
 
-def _opened(scheme: str, bucket: str, prefix: str, *, writes: bool) -> ObjectStore:
+def opened(scheme: str, bucket: str, prefix: str, *, writes: bool) -> ObjectStore:
+    """Open a bucket; one that is only read is so anonymously where the user has no credentials.
+
+    Raises:
+        UsageError: the library is not installed, or the address or a variable makes no sense.
+
+    """
     try:
         from obstore import store
     except ImportError as error:
@@ -254,7 +268,7 @@ def _opened(scheme: str, bucket: str, prefix: str, *, writes: bool) -> ObjectSto
         )
     except Exception as error:
         raise UsageError(
-            f"{scheme}://{bucket} cannot be opened: {_said(error)}",
+            f"{scheme}://{bucket} cannot be opened: {sentence_of(error)}",
             remedy="check the address and the variables of your credentials",
         ) from error
     return found
@@ -283,18 +297,20 @@ def _profile() -> dict[str, Any]:
     return {each: value for each, value in found.items() if value}
 
 
-def _lacks_bucket(error: Exception) -> bool:
+def lacks_bucket(error: Exception) -> bool:
+    """Tell whether an error says that the bucket is not there."""
     return any(f">{code}<" in str(error) for code in ("NoSuchBucket", "ContainerNotFound"))
 
 
-def _is_denied(error: Exception) -> bool:
+def is_denied(error: Exception) -> bool:
+    """Tell whether an error says that the user may not do that."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
     kinds = (PermissionDeniedError, UnauthenticatedError, PermissionError)
     return isinstance(error, kinds) or "status code: 403" in str(error).split("\n", 1)[0]
 
 
-def _said(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
     """Shorten what the client says: it gives the request, all causes, and how often it tried."""
     text = str(error).split("\n", 1)[0]
     text = re.sub(r", after \d+ retries.*?(?= - )", "", text)

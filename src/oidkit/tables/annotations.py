@@ -10,12 +10,12 @@ import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
 
+    from oidkit.objectpath import Location
 from oidkit.rotation import row_turner, turned_line
 from oidkit.schema import LINE, Schema
 from oidkit.tables.among import among
@@ -150,7 +150,7 @@ def _read(earlier: bytes, columns: list[str], schema: Schema | None) -> pl.DataF
         return None
 
 
-def images_in_lines(path: Path, schema: Schema) -> NDArray[np.uint64] | None:
+def images_in_lines(path: Location, schema: Schema) -> NDArray[np.uint64] | None:
     """Give the images of a file of JSON lines, or None for a file that is none."""
     found = [np.empty(0, dtype=np.uint64)]
     with path.open("rb") as file:

@@ -9,13 +9,14 @@ import numpy as np
 import polars as pl
 
 from oidkit.errors import IntegrityError
+from oidkit.objectpath import readable
 from oidkit.schema import ATTRIBUTION
 from oidkit.tables.instances import rows_by_image
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from oidkit.objectpath import Location
 
 __all__ = ["Credits"]
 
@@ -27,7 +28,7 @@ class Credits:
     rows: pl.DataFrame
 
     @classmethod
-    def read(cls, path: Path, ids: NDArray[np.uint64]) -> Self:
+    def read(cls, path: Location, ids: NDArray[np.uint64]) -> Self:
         """Read what the file has of the pictures with these ids; nothing where it is not there.
 
         Raises:
@@ -39,7 +40,7 @@ class Credits:
         if path.is_file() and not path.is_symlink():
             try:
                 rows = pl.read_csv(
-                    path, columns=list(ATTRIBUTION), infer_schema=False, glob=False
+                    readable(path), columns=list(ATTRIBUTION), infer_schema=False, glob=False
                 ).select(ATTRIBUTION)
             except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
                 raise IntegrityError(

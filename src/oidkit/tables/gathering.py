@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from glob import escape
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from oidkit.errors import IntegrityError
+from oidkit.objectpath import ObjectPath, matching, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
+    from oidkit.objectpath import Location
     from oidkit.tables.manifest import Manifest, PixelSizes
 
 __all__ = ["COUNTED", "FLAGS", "SHOWN", "SPLITS", "DatasetRows", "gather"]
@@ -88,7 +90,7 @@ class DatasetRows:
 
 
 def gather(
-    root: Path,
+    root: Location,
     manifest: Manifest,
     sizes: Mapping[str, PixelSizes],
     *,
@@ -103,7 +105,7 @@ def gather(
 
     """
     found: dict[str, dict[str, list[pl.DataFrame]]] = {label: {} for label in columns}
-    for path in sorted((root / "csv").glob("*.*")):
+    for path in matching(root / "csv", "*.*"):
         if name := _ROWS.fullmatch(path.name):
             frame = _read(path, columns[name[2]])
             found[name[2]].setdefault(name[1], []).append(frame)
@@ -153,10 +155,11 @@ def _of(split: str, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select(pl.lit(split, dtype=_SPLITS).alias("split"), pl.all())
 
 
-def _read(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
+def _read(path: Location, columns: Mapping[str, Any]) -> pl.DataFrame:
     """Read some columns of a CSV and its images; what is no number of a column becomes null."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        header = next(csv.reader(file), [])
+    with path.open("rb") as file:
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+        header = next(csv.reader(text), [])
     # The points write ImageId where all others have ImageID.
     known = {name.casefold(): name for name in header}
     wanted = {name: known.get(name.casefold()) for name in ("ImageID", *columns)}
@@ -172,7 +175,7 @@ def _read(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
     ]
     image = pl.col(str(wanted["ImageID"])).str.to_integer(base=16, dtype=_IMAGE, strict=False)
     lazy = pl.scan_csv(
-        path,
+        readable(path),
         infer_schema=False,
         encoding="utf8-lossy",
         glob=False,
@@ -192,19 +195,20 @@ def _cast(column: str, dtype: pl.DataType) -> pl.Expr:
     return pl.when(values.is_finite()).then(values) if dtype.is_float() else values
 
 
-def _read_lines(path: Path, columns: Mapping[str, Any]) -> pl.DataFrame:
+def _read_lines(path: Location, columns: Mapping[str, Any]) -> pl.DataFrame:
     """Read the captions of narratives, whose lines hold a great deal more."""
     if not path.stat().st_size:
         return pl.DataFrame(schema={"image": _IMAGE} | dict(columns))
     image = pl.col("image_id").str.to_integer(base=16, dtype=_IMAGE, strict=False)
-    lazy = pl.scan_ndjson(escape(str(path)), schema={"image_id": _TEXT} | dict(columns))
+    source = readable(path) if isinstance(path, ObjectPath) else escape(str(path))
+    lazy = pl.scan_ndjson(source, schema={"image_id": _TEXT} | dict(columns))
     try:
         return lazy.select(image.alias("image"), *columns).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         raise _unreadable(path, "cannot be read") from error
 
 
-def _unreadable(path: Path, fault: str) -> IntegrityError:
+def _unreadable(path: Location, fault: str) -> IntegrityError:
     remedy = "remove it and run the same download again"
     return IntegrityError(f"{path} {fault}", remedy=remedy)
 
@@ -225,13 +229,13 @@ def _once(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(numbered).unique().drop(copy)
 
 
-def _chosen(root: Path) -> pl.DataFrame:
+def _chosen(root: Location) -> pl.DataFrame:
     """Read the lists of the images that were chosen for a class."""
     frames = []
-    for path in sorted(root.glob("downloader_IDs_for_*.txt")):
+    for path in matching(root, "downloader_IDs_for_*.txt"):
         if (name := _IDS.fullmatch(path.name)) is None:
             continue
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_bytes().decode(errors="replace").splitlines()
         image = pl.col("line").str.extract("^[a-z0-9]+/([0-9a-f]{16})$")
         rows = pl.DataFrame({"line": lines}, schema={"line": pl.String}).select(
             image.str.to_integer(base=16, dtype=_IMAGE).alias("image"),
@@ -242,7 +246,7 @@ def _chosen(root: Path) -> pl.DataFrame:
     return _stacked(frames, {"LabelName": _CLASS, "negative": pl.Boolean()})
 
 
-def _licences(path: Path, listed: pl.DataFrame) -> pl.DataFrame:
+def _licences(path: Location, listed: pl.DataFrame) -> pl.DataFrame:
     frames = [listed.select("image", "License")]
     if path.is_file():
         frames.append(_read(path, {"License": _TEXT}))

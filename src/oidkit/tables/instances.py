@@ -15,13 +15,15 @@ import numpy as np
 import polars as pl
 
 from oidkit.errors import IntegrityError
+from oidkit.objectpath import readable
 from oidkit.tables.dropping import Unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from oidkit.objectpath import Location
 
     Numbering = Callable[[str, str], int | None]
 
@@ -58,7 +60,7 @@ _JOINED_AT_ONCE = 20_000
 class ClassFile:
     """An annotation file of the dataset, and the class that it was written for; "" for all."""
 
-    path: Path
+    path: Location
     mid: str
 
 
@@ -143,7 +145,7 @@ class Instances:
         ]
 
 
-def classes_in(files: Sequence[Path]) -> list[str]:
+def classes_in(files: Sequence[Location]) -> list[str]:
     """List the classes that the rows of some annotation files have, sorted.
 
     Raises:
@@ -153,7 +155,9 @@ def classes_in(files: Sequence[Path]) -> list[str]:
     found: set[str] = set()
     for path in files:
         with _as_written(path):
-            rows = pl.read_csv(path, columns=["LabelName"], infer_schema=False, glob=False)
+            rows = pl.read_csv(
+                readable(path), columns=["LabelName"], infer_schema=False, glob=False
+            )
             found |= set(rows["LabelName"].unique().to_list())
     return sorted(found)
 
@@ -245,13 +249,17 @@ def _of(
     )
 
 
-def _read(path: Path, columns: Sequence[str]) -> pl.DataFrame | None:
+def _read(path: Location, columns: Sequence[str]) -> pl.DataFrame | None:
     """Read some columns of a file as text; `copy` tells rows of it that are alike."""
     if not path.is_file() or path.is_symlink():
         return None
     with _as_written(path):
         rows = pl.read_csv(
-            path, columns=list(columns), infer_schema=False, empty_string_is_null=False, glob=False
+            readable(path),
+            columns=list(columns),
+            infer_schema=False,
+            empty_string_is_null=False,
+            glob=False,
         ).select(columns)
         well = pl.col("ImageID").str.contains("^[0-9a-f]{16}$")
         numbers = [pl.col(name).cast(pl.Float64) for name in columns if _is_number(name)]
@@ -266,7 +274,7 @@ def _is_number(column: str) -> bool:
 
 
 @contextlib.contextmanager
-def _as_written(path: Path) -> Iterator[None]:
+def _as_written(path: Location) -> Iterator[None]:
     try:
         yield
     except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:

@@ -23,13 +23,16 @@ from typing import TYPE_CHECKING
 
 from oidkit import ownership
 from oidkit.disk import is_left, make_lasting
+from oidkit.objectpath import ObjectPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["SYNCED", "Found", "Journal", "journals"]
+    from oidkit.objectpath import Location
+
+__all__ = ["SYNCED", "Found", "Journal", "journals", "line_of", "note_of"]
 
 SYNCED = "synced"
 """The kind of a row that tells in `bytes` how many rows before it speak of files that will last."""
@@ -46,7 +49,7 @@ _FIRST_COLUMNS = 7
 class Found:
     """A journal that lies there."""
 
-    path: Path
+    path: Location
 
     def is_left(self) -> bool:
         """Tell whether nobody adds to it any more."""
@@ -114,8 +117,7 @@ class Journal:
                 self._path.rename(self._path.with_name(f"journal-{free}.jsonl"))
 
     def _write(self, row: Sequence[str]) -> None:
-        text = json.dumps(list(row)).encode()
-        self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+        self._file.write(line_of(row))
         # At once: what a killed run did not write down would be fetched again.
         self._file.flush()
 
@@ -136,11 +138,25 @@ class Journal:
         except OSError:
             self._failed = True
             raise
-        self._write(["", SYNCED, "", "ok", str(rows), "0", "0", "", ""])
+        self._write(note_of(rows))
 
 
-def journals(folder: Path) -> list[Found]:
+def line_of(row: Sequence[str]) -> bytes:
+    """Write a row as a line of a journal."""
+    text = json.dumps(list(row)).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def note_of(rows: int) -> list[str]:
+    """Give the row that says for how many before it the files will last."""
+    return ["", SYNCED, "", "ok", str(rows), "0", "0", "", ""]
+
+
+def journals(folder: Location) -> list[Found]:
     """Find the journals in a folder, the oldest first."""
+    if isinstance(folder, ObjectPath):
+        # Their names begin with the time: what a store tells is a whole second.
+        return [Found(path) for path in folder.glob("journal-*.jsonl")]
     found = []
     for path in folder.glob("journal*"):
         whose = path.name.startswith("journal-") and path.suffix == ".jsonl"
@@ -150,7 +166,7 @@ def journals(folder: Path) -> list[Found]:
     return [each for *_, each in sorted(found, key=lambda each: each[:2])]
 
 
-def _rows_of(path: Path) -> Iterator[list[str]]:
+def _rows_of(path: Location) -> Iterator[list[str]]:
     try:
         if path.name == _FIRST:
             yield from _first_rows(path.read_bytes())

@@ -26,15 +26,18 @@ import polars as pl
 
 from oidkit.disk import Record, holds, stamp, write_atomically
 from oidkit.errors import UsageError
-from oidkit.tables.journal import SYNCED, Journal, journals
+from oidkit.tables.journal import SYNCED, journals
+from oidkit.tables.objectjournal import open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from oidkit.tables.journal import Found
+    from oidkit.disk import Stamp
+    from oidkit.objectpath import Location
+    from oidkit.tables.journal import Found, Journal
+    from oidkit.tables.objectjournal import ObjectJournal
 
 __all__ = ["Manifest", "PixelSizes"]
 
@@ -93,13 +96,13 @@ class Manifest:
     and what stands on the disk is looked at instead. One that is not *writable* changes nothing.
     """
 
-    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+    def __init__(self, folder: Location, *, writable: bool = True) -> None:
         self._writable = writable
         self._folder, self._root = folder, folder.parent
         self._path = folder / "manifest.csv"
         self._sums = folder / "manifest.md5"
-        self._journal: Journal | None = None
-        self._seen: tuple[int, int, int] | None = None
+        self._journal: Journal | ObjectJournal | None = None
+        self._seen: Stamp | None = None
         self._rows = pl.DataFrame(schema=_SCHEMA)
         self.damaged = False
         self._settle()
@@ -223,7 +226,7 @@ class Manifest:
         if not self._writable:
             return
         if self._journal is None:
-            self._journal = Journal(self._folder)
+            self._journal = open_journal(self._folder)
         self._journal.add([str(getattr(record, name)) for name in _COLUMNS], size=record.bytes)
 
     def merge(self) -> None:
@@ -282,7 +285,7 @@ class Manifest:
         )
         return rows.with_columns(failed)
 
-    def _write(self, rows: pl.DataFrame, *, instead: tuple[int, int, int] | None) -> bool:
+    def _write(self, rows: pl.DataFrame, *, instead: Stamp | None) -> bool:
         """Write the manifest *instead* of the one of that stamp; False where it is another by now.
 
         Its old checksum and the new one hold until it stands there.

@@ -6,6 +6,7 @@ Lists of objects would be copied into each worker, page by page, as their refere
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -68,13 +69,13 @@ class Columns:
         nowhere = (np.nan,) * 4
         for picture in pictures:
             ids.append(picture.image_id)
-            paths.append(str(picture.path.absolute()))
+            paths.append(str(Path(str(picture.path)).absolute()))
             counts.append(len(picture.things))
             for thing in picture.things:
                 boxes.append(thing.box or nowhere)
                 labels.append(thing.category + 1)
                 crowd.append(thing.flags.group_of == 1)
-                masks.append("" if thing.mask is None else str(thing.mask.absolute()))
+                masks.append("" if thing.mask is None else str(Path(str(thing.mask)).absolute()))
         return cls(
             Texts.of(ids),
             Texts.of(paths),

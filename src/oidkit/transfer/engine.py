@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from oidkit.errors import (
+    BucketError,
     ChangedError,
     DiskError,
     IntegrityError,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Beside", "Job", "Run", "Traffic"]
 
-_SETTLERS = 2
 _WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 _MOST_DAMAGED = 3
 # A silent source takes 20 s a try.
@@ -146,17 +146,22 @@ class Run:
         self._received = 0
         self._more = True
 
-    def carry_out(self, jobs: Iterable[Job], *, beside: Beside | None = None) -> None:
+    def carry_out(
+        self, jobs: Iterable[Job], *, beside: Beside | None = None, settlers: int = 2
+    ) -> None:
         """Carry out all the jobs, the first ones first, and *beside* them what there is room for.
+
+        *settlers* is how many results are checked and kept at a time, at most.
 
         Raises:
             InterruptedRunError: the user stopped it; what was finished is recorded.
             DiskError: something could not be written.
+            BucketError: the store that they are kept in is down.
             SourceError: the source is down, or wants to be asked later.
 
         """
         waiting, self._beside = iter(jobs), beside
-        with interruptible() as stopped, ThreadPoolExecutor(_SETTLERS) as self._pool:
+        with interruptible() as stopped, ThreadPoolExecutor(settlers) as self._pool:
             try:
                 while self._turn(waiting):
                     if stopped.is_set():
@@ -429,7 +434,7 @@ class Run:
             try:
                 records = future.result()
             except OidError as error:
-                if isinstance(error, DiskError):
+                if isinstance(error, (BucketError, DiskError)):
                     raise
                 self._again(flight, Trouble(error))
             except OSError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from oidkit.disk import Record, fingerprint, link, write_atomically, write_everywhere
+from oidkit.disk import Record, fingerprint, link, move, write_all, write_everywhere
 from oidkit.errors import (
     ChangedError,
     IntegrityError,
@@ -24,9 +24,9 @@ from oidkit.zipindex import Member, extract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from oidkit.disk import Status
+    from oidkit.objectpath import Location
 
 Turn = Callable[[str, bytes], bytes]
 """Turns the image or mask at a path; gives the very bytes back that need no turn."""
@@ -42,7 +42,7 @@ class ImageJob(Body):
 
     def __init__(
         self,
-        root: Path,
+        root: Location,
         key: str,
         paths: Sequence[str],
         *,
@@ -94,7 +94,7 @@ class LinkJob(Body):
     """
 
     def __init__(
-        self, root: Path, present: Record, paths: Sequence[str], *, moves: bool = False
+        self, root: Location, present: Record, paths: Sequence[str], *, moves: bool = False
     ) -> None:
         super().__init__(present.path)
         self._root, self._present, self._paths, self._moves = root, present, paths, moves
@@ -105,7 +105,9 @@ class LinkJob(Body):
     def settle(self) -> Sequence[Record]:
         place, left = self._root / self._present.path, list(self._paths)
         if self._moves:
-            place = place.replace(self._root / left.pop(0))
+            moved = self._root / left.pop(0)
+            move(place, moved)
+            place = moved
         for path in left:
             link(place, self._root / path)
         return [replace(self._present, path=path) for path in self._paths]
@@ -122,7 +124,7 @@ class MaskJob(Body):
 
     def __init__(
         self,
-        root: Path,
+        root: Location,
         span: ZipSpan,
         members: Sequence[tuple[Member, str]],
         *,
@@ -155,6 +157,8 @@ class MaskJob(Body):
     def settle(self) -> Sequence[Record]:
         body = self._body()
         bad: list[tuple[Member, str]] = []
+        good: list[tuple[str, bytes]] = []
+        made: list[Record] = []
         wrong: IntegrityError | None = None
         for member, path in self._waiting:
             try:
@@ -166,8 +170,10 @@ class MaskJob(Body):
                 bad.append((member, path))
                 wrong = error
                 continue
-            write_atomically(self._root / path, png)
-            self._made.append(mask_record(path, self._span.key, png, check=check))
+            good.append((path, png))
+            made.append(mask_record(path, self._span.key, png, check=check))
+        write_all(self._root, good)
+        self._made += made
         self._waiting = bad
         if wrong is not None:
             raise wrong

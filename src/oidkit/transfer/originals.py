@@ -18,9 +18,9 @@ from oidkit.transfer.jobs import ImageJob, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from oidkit.disk import Record
+    from oidkit.objectpath import Location
     from oidkit.store import Reply, Request
 
 __all__ = ["BucketFirstJob", "OriginalJob"]
@@ -39,7 +39,7 @@ class BucketFirstJob(ImageJob):
 
     def __init__(
         self,
-        root: Path,
+        root: Location,
         key: str,
         paths: Sequence[str],
         *,
@@ -68,7 +68,7 @@ class OriginalJob(ImageJob):
 
     def __init__(
         self,
-        root: Path,
+        root: Location,
         original: Original,
         paths: Sequence[str],
         *,

@@ -7,11 +7,13 @@ starts, where its folder is on PYTHONPATH and OID_TESTED_WITHOUT names a safegua
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
+
+    from oidkit.objectpath import Location
 
 SAFEGUARDS: dict[str, Callable[[], None]] = {}
 
@@ -82,8 +84,9 @@ def _atomic_writes() -> None:
 
     from oidkit import disk
 
-    def write(path: Path, data: bytes | Iterable[bytes], *, lasting: bool = False) -> None:
+    def write(path: Location, data: bytes | Iterable[bytes], *, lasting: bool = False) -> None:
         del lasting
+        assert isinstance(path, Path)
         whole = data if isinstance(data, bytes) else b"".join(data)
         with path.open("wb", buffering=0) as file:
             for at in range(0, len(whole), 4096):
