@@ -34,7 +34,7 @@ FLAGS = {
     "download": SELECTION
     | {
         *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
-        *("--json", "--quiet", "--index"),
+        *("--json", "--quiet", "--index", "--no-folder", "--shard-size"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
     "fetch": {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from oidkit.api.reporting import report
     from oidkit.api.reviewing import ReviewCounts, review
     from oidkit.api.settings import Settings
+    from oidkit.api.sharding import ShardSummary, download_shards
     from oidkit.api.splitting import SplitResult, split
     from oidkit.api.summary import Count, Summary
     from oidkit.api.verifying import Report, verify
@@ -39,12 +40,14 @@ __all__ = [
     "Report",
     "ReviewCounts",
     "Settings",
+    "ShardSummary",
     "SplitResult",
     "Statistics",
     "Summary",
     "class_tree",
     "classes",
     "download",
+    "download_shards",
     "draw",
     "export",
     "fetch",
@@ -72,12 +75,14 @@ _PLACES = {
     "Report": "verifying",
     "ReviewCounts": "reviewing",
     "Settings": "settings",
+    "ShardSummary": "sharding",
     "SplitResult": "splitting",
     "Statistics": "counting",
     "Summary": "summary",
     "class_tree": "listing",
     "classes": "listing",
     "download": "downloading",
+    "download_shards": "sharding",
     "draw": "drawings",
     "export": "exporting",
     "fetch": "fetchlist",

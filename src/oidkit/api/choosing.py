@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -118,6 +118,20 @@ class Choosing:
                     if (keep := self.wanted.shows(schema)) is not None:
                         early.expect(file, split, keep)
         return early
+
+    def choose_all(self) -> dict[Split, Choice]:
+        """Choose the images of every split."""
+        return {split: self.choose(split) for split in self.wanted.splits}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the selection as plain values, with the MIDs that its classes are."""
+        wanted = self.wanted
+        plain = wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
+        if wanted.image_ids:
+            plain["image_ids"] = sorted(set(wanted.image_ids))
+        if wanted.exclude:
+            plain["exclude"] = sorted(each.mid for each in self.excluded)
+        return plain
 
     def choose(self, split: Split) -> Choice:
         """Choose the images of a split: each has a row that shows a class, of some chosen label."""

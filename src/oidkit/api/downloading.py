@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from oidkit.catalog import Label, Release
 
-__all__ = ["annotate", "download", "plan"]
+__all__ = ["annotate", "checked", "download", "plan", "recipe_of", "settings_for"]
 
 _MOST_LOOKS = 5
 
@@ -71,10 +71,10 @@ def download(
     """
     begun = time.monotonic()
     root = location_of(out)
-    recipe = _recipe(selection)
-    with Session(_settings(settings, recipe), on_event) as session:
+    recipe = recipe_of(selection)
+    with Session(settings_for(settings, recipe), on_event) as session:
         release = session.settings.release_name
-        wanted = [_checked(each, release) for each in recipe.selections]
+        wanted = [checked(each, release) for each in recipe.selections]
         upright = _upright(recipe)
         check_target(root, release=release, upright=upright)
         check_place(root)
@@ -101,30 +101,32 @@ def download(
 
 def plan(
     selection: Selection | Recipe | str | Sequence[str],
-    out: Path | str = "open-images",
+    out: Path | str | None = "open-images",
     *,
     settings: Settings | None = None,
     on_event: Listener = ignore,
 ) -> Plan:
     """Say what `download` would do: images, masks, bytes to receive and disk needed.
 
-    Nothing is fetched but tables, and nothing is written into *out*. Of a recipe with several
-    selections, what two of them share counts for both.
+    None for *out* stands for a place where nothing is. Nothing is fetched but tables, and nothing
+    is written into *out*. Of a recipe with several selections, what two of them share counts for
+    both.
 
     Raises:
         OidError: as `download`.
 
     """
-    root = location_of(out)
-    recipe = _recipe(selection)
-    with Session(_settings(settings, recipe), on_event) as session:
+    root = location_of(out) if out is not None else None
+    recipe = recipe_of(selection)
+    with Session(settings_for(settings, recipe), on_event) as session:
         release = session.settings.release_name
-        wanted = [_checked(each, release) for each in recipe.selections]
-        check_target(root, release=release, upright=_upright(recipe))
+        wanted = [checked(each, release) for each in recipe.selections]
+        if root is not None:
+            check_target(root, release=release, upright=_upright(recipe))
         works = [Work(Choosing.of(session, each)) for each in wanted]
         for work in works:
             work.choosing.prepare()
-        present = read_dataset(root)
+        present = read_dataset(root) if root is not None else None
         return _summed([work.plan(present) for work in works])
 
 
@@ -135,16 +137,17 @@ def annotate(
 
     The folder is *described* where it is a new one: its description gets the selection.
     """
-    choosing = Choosing.of(session, _checked(selection, session.settings.release_name))
+    choosing = Choosing.of(session, checked(selection, session.settings.release_name))
     choosing.prepare()
-    choices = {split: choosing.choose(split) for split in choosing.wanted.splits}
+    choices = choosing.choose_all()
     writing = Writing(dataset, choosing, choices, Turning.of(choosing, choices))
     if described:
         writing.describe()
     writing.write()
 
 
-def _recipe(asked: Selection | Recipe | str | Sequence[str]) -> Recipe:
+def recipe_of(asked: Selection | Recipe | str | Sequence[str]) -> Recipe:
+    """Give what is asked for as a recipe, which may have several selections."""
     if isinstance(asked, Recipe):
         return asked
     if isinstance(asked, Selection):
@@ -168,7 +171,7 @@ def _upright(recipe: Recipe) -> bool:
     return found == {True}
 
 
-def _settings(given: Settings | None, recipe: Recipe) -> Settings:
+def settings_for(given: Settings | None, recipe: Recipe) -> Settings:
     """Let a recipe decide on the release.
 
     Raises:
@@ -201,7 +204,7 @@ def _summed(plans: Sequence[Plan]) -> Plan:
     )
 
 
-def _checked(wanted: Selection, release: Release) -> Selection:
+def checked(wanted: Selection, release: Release) -> Selection:
     """Fill in what the release decides, and refuse what it does not have.
 
     Raises:

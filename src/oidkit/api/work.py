@@ -20,12 +20,13 @@ from oidkit.taxonomy import folder_name
 from oidkit.zipsearch import pays, search_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from oidkit.api.aside import Aside
     from oidkit.api.choosing import Choosing
+    from oidkit.api.early import Early
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
     from oidkit.catalog import Label, Split
@@ -43,6 +44,8 @@ class Work:
 
     choosing: Choosing
     choices: dict[Split, Choice] = field(default_factory=dict)
+    given: Mapping[Split, Choice] | None = None
+    """The images to take, where somebody else has chosen them."""
     _origins: Origins | None = None
     turning: Turning = field(default_factory=Turning)
 
@@ -68,6 +71,17 @@ class Work:
     def carry_out(self, dataset: Dataset, summary: Summary, *, aside: Aside | None) -> None:
         """Bring everything that is not there, and count it; *aside* is for what comes early."""
         early = self.choosing.prepare(aside)
+        self.bring(dataset, summary, aside=aside, early=early)
+
+    def bring(
+        self,
+        dataset: Dataset,
+        summary: Summary,
+        *,
+        aside: Aside | None = None,
+        early: Early | None = None,
+    ) -> None:
+        """Do what `carry_out` does, when every table is there."""
         planned = self.plan(dataset, aside=aside)
         # A source that refuses ranges is found out here, before anything is written.
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
@@ -112,7 +126,7 @@ class Work:
     def plan(self, dataset: Dataset | None, *, aside: Aside | None = None) -> Plan:
         """Lay what is chosen beside what is there, and what waits *aside*."""
         self.session.on_event(PhaseStarted("planning"))
-        self.choices = {split: self.choosing.choose(split) for split in self.wanted.splits}
+        self.choices = dict(self.given or self.choosing.choose_all())
         self.turning = Turning.of(self.choosing, self.choices)
         images = []
         masks = []

@@ -69,11 +69,7 @@ class Writing:
         known = describe(self.dataset.root)
         source = self.session.source.name
         description = known or Description(settings.release_name, source)
-        plain = self.wanted.as_dict() | {"classes": sorted(each.mid for each in self.classes)}
-        if self.wanted.image_ids:
-            plain["image_ids"] = sorted(set(self.wanted.image_ids))
-        if self.wanted.exclude:
-            plain["exclude"] = sorted(each.mid for each in self.choosing.excluded)
+        plain = self.choosing.as_dict()
         self.dataset.describe(description.with_selection(plain, source=source))
         for split in self.wanted.splits:
             if self.wanted.images:

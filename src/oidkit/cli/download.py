@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from oidkit.cli.export import listed, tell
 from oidkit.cli.output import drawing, json_value, lines, say
 from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of, whole
-from oidkit.cli.results import planned, summed_up, tell_troubles
+from oidkit.cli.results import planned, summed_up, tell_shards, tell_troubles
 from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
 from oidkit.errors import UsageError
 
@@ -56,6 +56,18 @@ def arguments(parser: Parser) -> None:
         help="write the dataset as a training format afterwards, as oid export does without flags",
     )
     parser.add_argument(
+        "--no-folder",
+        action="store_true",
+        help="write the shards of --export webdataset or parquet straight into --out, and no "
+        "dataset folder",
+    )
+    parser.add_argument(
+        "--shard-size",
+        type=whole,
+        metavar="N",
+        help="images of each shard of --no-folder (default: 1000)",
+    )
+    parser.add_argument(
         "--export-out",
         metavar="DIR",
         help="folder of the export (default: that of --out with -NAME at its end)",
@@ -72,6 +84,8 @@ def run(options: Namespace) -> int:
     _check_export(options)
     if options.dry_run:
         return _plan(options, selection)
+    if options.no_folder:
+        return _straight(options, selection)
     from oidkit.api.downloading import download
 
     with drawing(quiet=options.quiet) as on_event:
@@ -91,6 +105,26 @@ def run(options: Namespace) -> int:
     return summary.exit_code
 
 
+def _straight(options: Namespace, selection: Selection | Recipe) -> int:
+    from oidkit.api.sharding import SHARD_SIZE, download_shards
+
+    with drawing(quiet=options.quiet) as on_event:
+        summary = download_shards(
+            selection,
+            options.out,
+            options.export,
+            shard_size=SHARD_SIZE if options.shard_size is None else options.shard_size,
+            settings=settings_of(options, workers=options.workers),
+            on_event=on_event,
+        )
+    if options.json:
+        json_value(summary.as_dict())
+    else:
+        lines(summed_up(summary))
+    tell_shards(summary)
+    return summary.exit_code
+
+
 def _to_look_at(options: Namespace, summary: Summary) -> list[str]:
     """Name the command that shows what has come, where anything has."""
     import shlex
@@ -107,6 +141,13 @@ def _place_of_export(options: Namespace) -> str:
 
 def _check_export(options: Namespace) -> None:
     """Refuse an export that could not be made, before anything is fetched."""
+    if options.shard_size is not None and not options.no_folder:
+        raise UsageError("--shard-size needs --no-folder", remedy="add it, or leave it out")
+    if options.no_folder and (options.export is None or options.export_out is not None):
+        raise UsageError(
+            "--no-folder writes the shards of --export NAME straight into --out",
+            remedy="give --export webdataset or parquet, and no --export-out",
+        )
     if options.export is None:
         if options.export_out is not None:
             raise UsageError("--export-out needs --export", remedy="add --export NAME")
@@ -115,6 +156,7 @@ def _check_export(options: Namespace) -> None:
 
     from oidkit.formats.folder import check_out
     from oidkit.formats.registry import format_named
+    from oidkit.shelf import location_of
 
     format_named(options.export, {})
     if options.no_images:
@@ -122,7 +164,8 @@ def _check_export(options: Namespace) -> None:
             "--export needs the images, and --no-images leaves them out",
             remedy="leave out one of them",
         )
-    check_out(Path(_place_of_export(options)), dataset=Path(options.out))
+    if not options.no_folder:
+        check_out(Path(_place_of_export(options)), dataset=location_of(options.out))
 
 
 def _exported(options: Namespace) -> ExportSummary | None:
@@ -145,7 +188,9 @@ def _plan(options: Namespace, selection: Selection | Recipe) -> int:
 
     settings = settings_of(options, workers=options.workers)
     with drawing(quiet=options.quiet) as on_event:
-        made = plan(selection, options.out, settings=settings, on_event=on_event)
+        # Of shards nothing is known before they are made: the plan is that of all of them.
+        out = None if options.no_folder else options.out
+        made = plan(selection, out, settings=settings, on_event=on_event)
     if options.json:
         json_value(made.as_dict())
     else:

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from oidkit.api.sharding import ShardSummary
     from oidkit.api.summary import Summary
     from oidkit.planning import Plan
 
-__all__ = ["planned", "summed_up", "tell_troubles"]
+__all__ = ["planned", "summed_up", "tell_shards", "tell_troubles"]
 
 
 def summed_up(summary: Summary) -> list[str]:
@@ -32,6 +33,26 @@ def tell_troubles(summary: Summary) -> None:
     if failed:
         first = f", the first: {summary.first_failure}" if summary.first_failure else ""
         say(f"{number(failed, 'file')} failed{first}; run the same command again")
+
+
+def tell_shards(summary: ShardSummary) -> None:
+    """Say on stderr what of a download straight to shards is not in them."""
+    missing = summary.images.missing + summary.masks.missing
+    failed = summary.images.failed + summary.masks.failed
+    if missing:
+        are = "1 object is" if missing == 1 else f"{missing:,} objects are"
+        say(f"{are} not at the source, as listed in {summary.out}/.oid/shards")
+    if summary.damaged_images:
+        are = "is" if summary.damaged_images == 1 else "are"
+        say(f"{number(summary.damaged_images, 'image')} {are} damaged and left out")
+    if failed:
+        first = f", the first: {summary.first_failure}" if summary.first_failure else ""
+        say(
+            f"{number(failed, 'file')} failed{first}; their shards were not written; run the same "
+            "command again"
+        )
+    for note in summary.notes:
+        say(note)
 
 
 def planned(plan: Plan, *, out: Path | str) -> list[str]:

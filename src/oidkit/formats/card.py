@@ -52,6 +52,9 @@ from. Hand it on with the images.
 """
 
 
+_COUNTS = ("pictures", "bytes", "file_bytes", "masks")
+
+
 @dataclass(slots=True)
 class SplitSize:
     """What a split holds: pictures, bytes of pictures and masks, objects of each category."""
@@ -71,6 +74,18 @@ class SplitSize:
         self.masks += sum(each["mask"] is not None for each in objects)
         self.objects.update(each["category"] for each in objects)
         self.labelled.update({each["category"] for each in objects} | {*picture.present})
+
+    def include(self, other: Mapping[str, Any]) -> None:
+        """Add what another one gave by `as_dict`."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + other[name])
+        for name in ("objects", "labelled"):
+            getattr(self, name).update({int(key): n for key, n in other[name].items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the counts as plain values, which JSON can hold."""
+        plain = {name: getattr(self, name) for name in _COUNTS}
+        return plain | {"objects": dict(self.objects), "labelled": dict(self.labelled)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Protocol
 
 from oidkit.objectpath import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections import Counter
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from oidkit.objectpath import Location
@@ -22,6 +23,9 @@ __all__ = [
     "OutFile",
     "Picture",
     "Resize",
+    "Shard",
+    "ShardNote",
+    "Sharded",
     "Thing",
     "Writer",
     "given_file",
@@ -162,6 +166,19 @@ class Entry:
     """Whatever the format's own writer takes."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShardNote:
+    """What there is to say of a shard that is whole: plain values alone.
+
+    `file` is its path in the export. `facts` are what the format's listing wants to know of it.
+    """
+
+    split: str
+    file: str
+    samples: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Writer(Protocol):
     """Takes the entries in the order of the pictures and writes the files they share."""
 
@@ -171,6 +188,40 @@ class Writer(Protocol):
 
     def finish(self) -> Iterable[str]:
         """Write the rest; gives sentences that the user should read, such as what was left out."""
+        ...
+
+
+class Shard(Protocol):
+    """One shard that is being written."""
+
+    samples: int
+    told: Counter[str]
+    """What was left out, by reason."""
+
+    def add(self, picture: Picture, entry: Entry) -> None:
+        """Take what one picture came to."""
+        ...
+
+    def close(self) -> dict[str, Any]:
+        """Write the end; gives the facts of its `ShardNote`."""
+        ...
+
+
+class Sharded(Protocol):
+    """A format whose files each hold some pictures, and can be made one without the others."""
+
+    def shard_path(self, split: str, at: int, of: int) -> str:
+        """Name the shard *at* a place from 0 among those *of* a split."""
+        ...
+
+    def shard(self, file: BinaryIO, categories: tuple[Category, ...]) -> Shard:
+        """Begin a shard."""
+        ...
+
+    def listing(
+        self, categories: tuple[Category, ...], shards: Sequence[ShardNote]
+    ) -> dict[str, bytes]:
+        """Give the files, by path, that tell of all shards; these come by split and place."""
         ...
 
 

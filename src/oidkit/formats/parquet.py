@@ -7,25 +7,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from oidkit.disk import write_atomically
 from oidkit.errors import UsageError
 from oidkit.formats.card import Card, SplitSize
 from oidkit.formats.masks import notes_of
-from oidkit.formats.model import Entry
+from oidkit.formats.model import Entry, ShardNote
 from oidkit.formats.objects import plain_flags, shape_of
 from oidkit.schema import ATTRIBUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from oidkit.formats.model import Category, Frame, OutFile, Picture
-    from oidkit.tables.features import FeatureFile
 
-__all__ = ["Parquet", "ParquetWriter", "features_of"]
+__all__ = ["Parquet", "ParquetShard", "ParquetWriter", "features_of"]
 
 _MEGABYTE = 1_000_000
 
@@ -137,13 +136,50 @@ class Parquet:
     def writer(self, out: Path, categories: tuple[Category, ...]) -> ParquetWriter:
         return ParquetWriter(out, categories, most_bytes=self.shard_megabytes * _MEGABYTE)
 
+    def shard_path(self, split: str, at: int, of: int) -> str:
+        return f"data/{split}-{at:05d}-of-{of:05d}.parquet"
 
-@dataclass(slots=True)
-class _Split:
-    """The files of a split so far, by their unfinished names, and what it holds."""
+    def shard(self, file: BinaryIO, categories: tuple[Category, ...]) -> ParquetShard:
+        return ParquetShard(file, features_of(categories))
 
-    files: list[Path] = field(default_factory=list)
-    size: SplitSize = field(default_factory=SplitSize)
+    def listing(
+        self, categories: tuple[Category, ...], shards: Sequence[ShardNote]
+    ) -> dict[str, bytes]:
+        splits: dict[str, SplitSize] = {}
+        for each in shards:
+            splits.setdefault(each.split, SplitSize()).include(each.facts)
+        return {"README.md": Card(categories, splits, features_of(categories)).text().encode()}
+
+
+class ParquetShard:
+    """One file: rows in the order in which they are added, a row group of them in memory."""
+
+    def __init__(self, file: BinaryIO, features: Mapping[str, Any]) -> None:
+        from oidkit.tables.features import FeatureFile
+
+        self._file, self._rows = file, FeatureFile(file, features)
+        self.size = SplitSize()
+        self.told: Counter[str] = Counter()
+
+    @property
+    def samples(self) -> int:
+        return self.size.pictures
+
+    def add(self, picture: Picture, entry: Entry) -> None:
+        row = entry.rows
+        assert isinstance(row, _Row)  # noqa: S101 - for the type checker: prepare made it
+        self.told.update(row.told)
+        content = _content_of(row.image)
+        weight = len(content or b"") + row.mask_bytes
+        self.size.take(picture, row.values["objects"], bytes=weight)
+        shown = {"bytes": content, "path": f"{picture.image_id}.jpg"}
+        self._rows.add({"image": shown, **row.values}, weight=weight)
+
+    def close(self) -> dict[str, Any]:
+        """Write the end of the file; gives what it holds, as `SplitSize.include` takes it."""
+        self._rows.close()
+        self.size.file_bytes = self._file.tell()
+        return self.size.as_dict()
 
 
 class ParquetWriter:
@@ -154,52 +190,65 @@ class ParquetWriter:
 
     def __init__(self, out: Path, categories: tuple[Category, ...], *, most_bytes: int) -> None:
         self._out, self._categories, self._most = out, categories, most_bytes
-        self._features = features_of(categories)
-        self._file: FeatureFile | None = None
-        self._bytes = 0
-        self._splits: dict[str, _Split] = {}
+        self._format = Parquet()
+        self._splits: dict[str, list[dict[str, Any]]] = {}
+        self._split = ""
+        self._shard: ParquetShard | None = None
+        self._file: BinaryIO | None = None
         self._told: Counter[str] = Counter()
 
     def add(self, picture: Picture, entry: Entry) -> None:
         row = entry.rows
         assert isinstance(row, _Row)  # noqa: S101 - for the type checker: prepare made it
-        self._told.update(row.told)
-        content = _content_of(row.image)
-        weight = len(content or b"") + row.mask_bytes
-        if picture.split not in self._splits or self._bytes + weight > self._most:
-            # Pictures come split by split, so that one file is open at a time.
+        weight = _weight_of(row)
+        # Pictures come split by split, so that one file is open at a time.
+        if self._shard is not None and (
+            picture.split != self._split or self._shard.size.bytes + weight > self._most
+        ):
             self.close()
-        split = self._splits.setdefault(picture.split, _Split())
-        if self._file is None:
-            self._file = self._begin(picture.split, split)
-        split.size.take(picture, row.values["objects"], bytes=weight)
-        shown = {"bytes": content, "path": f"{picture.image_id}.jpg"}
-        self._file.add({"image": shown, **row.values}, weight=weight)
-        self._bytes += weight
+        shard = self._shard or self._begin(picture.split)
+        shard.add(picture, entry)
 
     def finish(self) -> Iterable[str]:
         self.close()
-        for name, split in self._splits.items():
-            for at, path in enumerate(split.files):
-                split.size.file_bytes += path.stat().st_size
-                path.rename(path.with_name(f"{name}-{at:05d}-of-{len(split.files):05d}.parquet"))
-        card = Card(self._categories, {n: s.size for n, s in self._splits.items()}, self._features)
-        write_atomically(self._out / "README.md", card.text().encode())
+        notes = []
+        for name, facts in self._splits.items():
+            for at, each in enumerate(facts):
+                file = self._format.shard_path(name, at, len(facts))
+                self._unfinished(name, at).rename(self._out / file)
+                notes.append(ShardNote(name, file, each["pictures"], each))
+        for path, content in self._format.listing(self._categories, notes).items():
+            write_atomically(self._out / path, content)
         return notes_of(self._told)
 
     def close(self) -> None:
         """Write the end of the file that is open."""
-        file, self._file, self._bytes = self._file, None, 0
-        if file is not None:
-            file.close()
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            self._splits[self._split].append(shard.close())
+            self._told.update(shard.told)
+        if self._file is not None:
+            self._file.close()
 
-    def _begin(self, name: str, split: _Split) -> FeatureFile:
-        from oidkit.tables.features import FeatureFile
+    def _begin(self, split: str) -> ParquetShard:
+        self._split = split
+        place = self._unfinished(split, len(self._splits.setdefault(split, [])))
+        place.parent.mkdir(exist_ok=True)
+        self._file = place.open("xb")
+        self._shard = self._format.shard(self._file, self._categories)
+        return self._shard
 
-        folder = self._out / "data"
-        folder.mkdir(exist_ok=True)
-        split.files.append(folder / f"{name}-{len(split.files):05d}")
-        return FeatureFile(split.files[-1], self._features)
+    def _unfinished(self, split: str, at: int) -> Path:
+        return self._out / "data" / f"{split}-{at:05d}"
+
+
+def _weight_of(row: _Row) -> int:
+    """Give about how many bytes a row takes."""
+    image = row.image
+    if image is None:
+        return row.mask_bytes
+    size = len(image.content or b"") if image.source is None else image.source.stat().st_size
+    return size + row.mask_bytes
 
 
 def _content_of(image: OutFile | None) -> bytes | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from oidkit.formats.model import Category, Format
 
-__all__ = ["FLAGS", "FORMATS", "Flag", "Home", "format_named", "with_categories"]
+__all__ = ["FLAGS", "FORMATS", "SHARDED", "Flag", "Home", "format_named", "with_categories"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,9 @@ FORMATS = {
     ),
     "imagefolder": Home("imagefolder", "ImageFolder", "folders for classification"),
 }
+
+SHARDED = ("webdataset", "parquet")
+"""Formats that fulfil `oidkit.formats.model.Sharded` as well."""
 
 FLAGS: dict[str, Flag] = {
     "polygons": Flag(("coco",), bool, "masks as polygons (default: run lengths)"),

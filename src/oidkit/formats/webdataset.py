@@ -10,23 +10,22 @@ import io
 import json
 import tarfile
 from collections import Counter
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from oidkit.disk import write_atomically
 from oidkit.errors import UsageError
 from oidkit.formats.masks import notes_of
-from oidkit.formats.model import Entry, OutFile
+from oidkit.formats.model import Entry, OutFile, ShardNote
 from oidkit.formats.objects import plain_flags, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from oidkit.formats.model import Category, Frame, Picture
 
-__all__ = ["INDEX", "ShardWriter", "WebDataset"]
+__all__ = ["INDEX", "ShardWriter", "TarShard", "WebDataset"]
 
 INDEX = "shards.json"
 """The file that lists the shards of each split, with their samples, and the classes."""
@@ -99,35 +98,36 @@ class WebDataset:
     def writer(self, out: Path, categories: tuple[Category, ...]) -> ShardWriter:
         return ShardWriter(out, categories, shard_size=self.shard_size)
 
+    def shard_path(self, split: str, at: int, of: int) -> str:  # noqa: ARG002 - as every format
+        return f"{split}-{at:06d}.tar"
 
-@dataclass(slots=True)
-class _Split:
-    """The shards of a split so far, each with its samples, and the one that is being written."""
+    def shard(self, file: BinaryIO, categories: tuple[Category, ...]) -> TarShard:
+        return TarShard(file, [each.name for each in categories])
 
-    shards: list[tuple[str, int]] = field(default_factory=list)
-    tar: tarfile.TarFile | None = None
+    def listing(
+        self, categories: tuple[Category, ...], shards: Sequence[ShardNote]
+    ) -> dict[str, bytes]:
+        splits: dict[str, list[dict[str, object]]] = {}
+        for each in shards:
+            splits.setdefault(each.split, []).append({"file": each.file, "samples": each.samples})
+        listed = {"classes": [each.name for each in categories], "splits": splits}
+        return {INDEX: (json.dumps(listed, ensure_ascii=False, indent=2) + "\n").encode()}
 
 
-class ShardWriter:
-    """Writes samples into tar shards ``<split>-000000.tar``, one after the other."""
+class TarShard:
+    """One shard: a tar of samples, in the order in which they are added."""
 
-    def __init__(self, out: Path, categories: tuple[Category, ...], *, shard_size: int) -> None:
-        self._out, self._size = out, shard_size
-        self._names = [each.name for each in categories]
-        self._splits: dict[str, _Split] = {}
-        self._told: Counter[str] = Counter()
-        self._open = ExitStack()
+    def __init__(self, file: BinaryIO, names: Sequence[str]) -> None:
+        self._names = names
+        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed by `close`
+        self.samples = 0
+        self.told: Counter[str] = Counter()
 
     def add(self, picture: Picture, entry: Entry) -> None:
-        split = self._splits.setdefault(picture.split, _Split())
-        if split.tar is None or split.shards[-1][1] == self._size:
-            self._begin(picture.split, split)
-        name, samples = split.shards[-1]
-        split.shards[-1] = (name, samples + 1)
         sample = entry.rows
-        assert split.tar is not None  # noqa: S101 - for the type checker: it was begun above
-        assert isinstance(sample, _Sample)  # noqa: S101 - likewise: prepare made it
-        self._told.update(sample.told)
+        assert isinstance(sample, _Sample)  # noqa: S101 - for the type checker: prepare made it
+        self.samples += 1
+        self.told.update(sample.told)
         text = json.dumps(
             self._about(picture, sample),
             ensure_ascii=False,
@@ -136,24 +136,12 @@ class ShardWriter:
         )
         about = OutFile(f"{picture.image_id}.json", content=text.encode())
         for member in (*sample.image, about, *sample.masks):
-            _append(split.tar, member)
+            _append(self._tar, member)
 
-    def finish(self) -> Iterable[str]:
-        self.close()
-        listed = {
-            "classes": self._names,
-            "splits": {
-                name: [{"file": file, "samples": samples} for file, samples in split.shards]
-                for name, split in self._splits.items()
-            },
-        }
-        text = json.dumps(listed, ensure_ascii=False, indent=2) + "\n"
-        write_atomically(self._out / INDEX, text.encode())
-        return notes_of(self._told)
-
-    def close(self) -> None:
-        """Let go of the shard that is open."""
-        self._open.close()
+    def close(self) -> dict[str, Any]:
+        """Write the end; what a listing needs beside the samples is nothing."""
+        self._tar.close()
+        return {}
 
     def _about(self, picture: Picture, sample: _Sample) -> dict[str, object]:
         names = self._names
@@ -169,18 +157,53 @@ class ShardWriter:
             "metadata": dict(picture.metadata),
         }
 
-    def _begin(self, name: str, split: _Split) -> None:
+
+class ShardWriter:
+    """Writes samples into tar shards ``<split>-000000.tar``, one after the other."""
+
+    def __init__(self, out: Path, categories: tuple[Category, ...], *, shard_size: int) -> None:
+        self._out, self._categories = out, categories
+        self._format = WebDataset(shard_size)
+        self._done: list[ShardNote] = []
+        self._told: Counter[str] = Counter()
+        self._split = ""
+        self._shard: TarShard | None = None
+        self._file: BinaryIO | None = None
+
+    def add(self, picture: Picture, entry: Entry) -> None:
         # Pictures come split by split, so that one shard is open at a time.
-        self._open.close()
-        for each in self._splits.values():
-            each.tar = None
-        file = f"{name}-{len(split.shards):06d}.tar"
-        split.shards.append((file, 0))
-        split.tar = self._open.enter_context(
-            tarfile.open(  # noqa: SIM115 - the stack is its context
-                self._out / file, "x", format=tarfile.USTAR_FORMAT
-            )
-        )
+        if self._shard is not None and (
+            picture.split != self._split or self._shard.samples == self._format.shard_size
+        ):
+            self.close()
+        shard = self._shard or self._begin(picture.split)
+        shard.add(picture, entry)
+
+    def finish(self) -> Iterable[str]:
+        self.close()
+        for path, content in self._format.listing(self._categories, self._done).items():
+            write_atomically(self._out / path, content)
+        return notes_of(self._told)
+
+    def close(self) -> None:
+        """Write the end of the shard that is open, and let go of it."""
+        shard, self._shard = self._shard, None
+        if shard is not None:
+            shard.close()
+            self._told.update(shard.told)
+            self._done.append(ShardNote(self._split, self._name(), shard.samples))
+        if self._file is not None:
+            self._file.close()
+
+    def _name(self) -> str:
+        number = sum(each.split == self._split for each in self._done)
+        return self._format.shard_path(self._split, number, 0)
+
+    def _begin(self, split: str) -> TarShard:
+        self._split = split
+        self._file = (self._out / self._name()).open("xb")
+        self._shard = self._format.shard(self._file, self._categories)
+        return self._shard
 
 
 def _append(tar: tarfile.TarFile, member: OutFile) -> None:

@@ -9,14 +9,13 @@ carries them under the key ``huggingface``, where `datasets` looks for them.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["FeatureFile"]
 
@@ -29,7 +28,7 @@ BYTES_IN_GROUP = 64_000_000
 class FeatureFile:
     """A Parquet file that is written row group by row group; no more of it is in memory."""
 
-    def __init__(self, path: Path, features: Mapping[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, features: Mapping[str, Any]) -> None:
         told = json.dumps({"info": {"features": features}}, ensure_ascii=False)
         # The table engine (polars) writes no metadata of the schema where `datasets` looks for it:
         # beside the schema of Arrow that it adds to a file, that of the file itself is not seen.
@@ -39,7 +38,7 @@ class FeatureFile:
         )
         # The pictures are compressed already: what is left is not worth a slower codec.
         self._writer = pq.ParquetWriter(
-            path, self._schema, compression="snappy", write_statistics=False, use_dictionary=False
+            file, self._schema, compression="snappy", write_statistics=False, use_dictionary=False
         )
         self._waiting: list[Mapping[str, object]] = []
         self._bytes = 0
