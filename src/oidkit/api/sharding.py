@@ -13,7 +13,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -45,6 +45,7 @@ from oidkit.tables import Manifest
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import BinaryIO
 
     from oidkit.api.settings import Settings
     from oidkit.catalog import Label, Split
@@ -246,8 +247,8 @@ class _Run:
         asked = Asked((cut.split,), stems_of(own, every=not own))
         pictures = read_pictures(opened(root)[0], asked, self.categories)
         making = Making(self.format, Resizing(), Path())
-        buffer = io.BytesIO()
-        shard: Shard = self.sharded.shard(buffer, self.categories.listed)
+        pieces = _Pieces()
+        shard: Shard = self.sharded.shard(cast("BinaryIO", pieces), self.categories.listed)
         damaged = list(pictures.damaged)
         for batch in pictures.batches():
             for picture, made in zip(batch, making.make(batch), strict=True):
@@ -262,7 +263,7 @@ class _Run:
         note = Done(
             cut.digest,
             self.sharded.shard_path(cut.split, cut.at, cut.of) if shard.samples else "",
-            buffer.tell(),
+            pieces.tell(),
             shard.samples,
             came.masks.asked,
             came.masks.missing,
@@ -272,7 +273,7 @@ class _Run:
             facts,
             dict(shard.told),
         )
-        self.place.keep(cut, note, buffer.getbuffer())
+        self.place.keep(cut, note, pieces.all)
         self.done[cut.name] = note
         self.summary.written += 1
         self.summary.damaged_images += len(damaged)
@@ -291,6 +292,27 @@ class _Run:
             self.place.write(path, data)
         told: Counter[str] = _summed(note.told for _, note in notes)
         self.summary.notes += notes_of(told)
+
+
+class _Pieces(io.RawIOBase):
+    """A file in memory as the pieces that were written: what is large is not copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[bytes] = []
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        piece = data if isinstance(data, bytes) else bytes(data)
+        self.all.append(piece)
+        self._size += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        return self._size
 
 
 def _of_images(on_event: Listener) -> Listener:

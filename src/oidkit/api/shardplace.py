@@ -22,7 +22,7 @@ from oidkit.errors import UsageError
 from oidkit.objectpath import ObjectPath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -129,19 +129,19 @@ class ShardPlace:
             if not each.file or sizes.get(each.file) == each.bytes
         }
 
-    def keep(self, cut: Cut, note: Done, shard: memoryview) -> None:
+    def keep(self, cut: Cut, note: Done, shard: Sequence[bytes]) -> None:
         """Put a shard in its place, and then its note."""
         if note.file:
             self.write(note.file, shard)
         self.write(f"{_NOTES}/{cut.name}.json", json.dumps(asdict(note)).encode())
 
-    def write(self, path: str, data: bytes | memoryview) -> None:
+    def write(self, path: str, data: bytes | Sequence[bytes]) -> None:
         """Write a file, which is there as a whole or as it was."""
         place = self.root / path
         with naming(place):
             if not isinstance(place, ObjectPath):
                 place.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(place, data if isinstance(data, bytes) else _pieces(data))
+            write_atomically(place, data)
 
     def _marker(self) -> dict[str, Any] | None:
         place = self.root / _MARKER
@@ -189,10 +189,3 @@ def _note(data: bytes) -> Done | None:
         return Done(**found | lists)
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _pieces(data: memoryview) -> Iterator[bytes]:
-    """Cut what is large: nobody has all of it in memory twice."""
-    size = 8 << 20
-    for first in range(0, len(data), size):
-        yield bytes(data[first : first + size])

@@ -6,7 +6,6 @@ Shards are plain USTAR archives without times or owners, so the same dataset giv
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from collections import Counter
@@ -20,7 +19,7 @@ from oidkit.formats.model import Entry, OutFile, ShardNote
 from oidkit.formats.objects import plain_flags, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from oidkit.formats.model import Category, Frame, Picture
@@ -119,7 +118,7 @@ class TarShard:
 
     def __init__(self, file: BinaryIO, names: Sequence[str]) -> None:
         self._names = names
-        self._tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115 - closed by `close`
+        self._file = file
         self.samples = 0
         self.told: Counter[str] = Counter()
 
@@ -136,11 +135,12 @@ class TarShard:
         )
         about = OutFile(f"{picture.image_id}.json", content=text.encode())
         for member in (*sample.image, about, *sample.masks):
-            _append(self._tar, member)
+            self._file.writelines(_member(member))
 
     def close(self) -> dict[str, Any]:
         """Write the end; what a listing needs beside the samples is nothing."""
-        self._tar.close()
+        self._file.write(bytes(2 * tarfile.BLOCKSIZE))
+        self._file.write(bytes(-self._file.tell() % tarfile.RECORDSIZE))
         return {}
 
     def _about(self, picture: Picture, sample: _Sample) -> dict[str, object]:
@@ -206,9 +206,14 @@ class ShardWriter:
         return self._shard
 
 
-def _append(tar: tarfile.TarFile, member: OutFile) -> None:
-    """Add a file without time, owner or other traces of this machine."""
-    content = member.content if member.source is None else member.source.read_bytes()
+def _member(member: OutFile) -> Iterator[bytes]:
+    """Give a file as a member of a tar, without time, owner or other traces of this machine.
+
+    The content is handed on as it is: `tarfile` would copy it, twice.
+    """
+    content = (member.content if member.source is None else member.source.read_bytes()) or b""
     info = tarfile.TarInfo(member.path)
-    info.size, info.mode = len(content or b""), 0o644
-    tar.addfile(info, io.BytesIO(content or b""))
+    info.size, info.mode = len(content), 0o644
+    yield info.tobuf(tarfile.USTAR_FORMAT)
+    yield content
+    yield bytes(-len(content) % tarfile.BLOCKSIZE)
