@@ -34,6 +34,7 @@ FLAGS = {
     "download": SELECTION
     | {
         *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
+        *("--engine", "--ray-address", "--requests-per-second"),
         *("--json", "--quiet", "--index"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from oidkit.api.aside import Aside
     from oidkit.api.choosing import Choosing
     from oidkit.api.session import Session
+    from oidkit.api.spreading import Workers
     from oidkit.api.summary import Summary
     from oidkit.catalog import Label, Split
     from oidkit.choice import Choice
@@ -65,9 +66,14 @@ class Work:
             self._origins = self._origins or Origins(self.choosing.lists)
         return self._origins
 
-    def carry_out(self, dataset: Dataset, summary: Summary, *, aside: Aside) -> None:
-        """Bring everything that is not there, and count it; *aside* is for what comes early."""
-        early = self.choosing.prepare(aside)
+    def carry_out(
+        self, dataset: Dataset, summary: Summary, *, aside: Aside, workers: Workers | None = None
+    ) -> None:
+        """Bring everything that is not there, and count it; *aside* is for what comes early.
+
+        Where there are *workers*, they fetch the images, and nothing comes early.
+        """
+        early = self.choosing.prepare(aside if workers is None else None)
         planned = self.plan(dataset, aside=aside)
         # A source that refuses ranges is found out here, before anything is written.
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
@@ -91,7 +97,7 @@ class Work:
                 dataset,
                 planned.images,
                 summary=summary,
-                ways=Ways(self.origins, self.turning, aside, early),
+                ways=Ways(self.origins, self.turning, aside, early, workers),
             )
             if self.origins and authors is not None:
                 # Only now it is known which of them are no rescaled copies.

@@ -25,6 +25,7 @@ from oidkit.tables.instances import (
     classes_in,
     read_instances,
 )
+from oidkit.tables.journal import ManifestPart
 from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.offsets import MaskOffsets, write_offsets
@@ -40,6 +41,7 @@ __all__ = [
     "Instance",
     "Instances",
     "Manifest",
+    "ManifestPart",
     "MaskIndex",
     "MaskOffsets",
     "Part",

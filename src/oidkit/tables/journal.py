@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-__all__ = ["SYNCED", "Found", "Journal", "journals"]
+    from oidkit.disk import Record
+
+__all__ = ["COLUMNS", "SYNCED", "Found", "Journal", "ManifestPart", "free_name", "journals"]
+
+COLUMNS = ("path", "kind", "key", "status", "bytes", "width", "height", "check", "reason")
+"""The fields of a row, which are those of a `Record`."""
 
 SYNCED = "synced"
 """The kind of a row that tells in `bytes` how many rows before it speak of files that will last."""
@@ -73,11 +78,12 @@ class Journal:
         self._begun = time.monotonic()
         self._unsynced: list[str] = []
 
-    def add(self, row: Sequence[str], *, size: int) -> None:
-        """Write down a row; its first field is the path of a file of *size* bytes."""
+    def add(self, record: Record) -> None:
+        """Write down what became of a file."""
+        row = [str(getattr(record, name)) for name in COLUMNS]
         self._write(row)
         self._rows += 1
-        self._bytes += size
+        self._bytes += record.bytes
         # Every run compares the lists with what they should be, and a later one may replace them.
         if row[1] != "annotations":
             self._unsynced.append(row[0])
@@ -90,6 +96,11 @@ class Journal:
     def rows(self) -> Iterator[list[str]]:
         """Give the rows so far."""
         return _rows_of(self._path)
+
+    @property
+    def name(self) -> str:
+        """The name of its file in the folder."""
+        return self._path.name
 
     def hand_over(self) -> None:
         """End the journal when every file that it speaks of will last; another may then merge it.
@@ -110,8 +121,8 @@ class Journal:
             try:
                 self._file.close()
             finally:
-                free = ownership.release(self._token)
-                self._path.rename(self._path.with_name(f"journal-{free}.jsonl"))
+                ownership.drop(self._token)
+                self._path = self._path.rename(self._path.with_name(free_name()))
 
     def _write(self, row: Sequence[str]) -> None:
         text = json.dumps(list(row)).encode()
@@ -137,6 +148,33 @@ class Journal:
             self._failed = True
             raise
         self._write(["", SYNCED, "", "ok", str(rows), "0", "0", "", ""])
+
+
+class ManifestPart:
+    """What one worker of a run writes down, in the folder `.oid` of the dataset of the run.
+
+    The manifest itself is left to the run. A part is done when it is closed: every file that it
+    speaks of then lasts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._journal = Journal(folder)
+        self.add = self._journal.add
+        """Writes down what became of a file."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the part is to be found; it has another when it is closed."""
+        return self._journal.name
+
+    def close(self) -> None:
+        """End the part."""
+        self._journal.hand_over()
+
+
+def free_name() -> str:
+    """Give the name of a journal that nobody owns."""
+    return f"journal-{ownership.release()}.jsonl"
 
 
 def journals(folder: Path) -> list[Found]:

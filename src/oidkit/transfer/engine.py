@@ -150,6 +150,16 @@ class Run:
         """Carry out all the jobs, the first ones first, and *beside* them what there is room for.
 
         Raises:
+            OidError: as `steps`.
+
+        """
+        for _ in self.steps(jobs, beside=beside):
+            pass
+
+    def steps(self, jobs: Iterable[Job], *, beside: Beside | None = None) -> Iterator[None]:
+        """Carry out all the jobs, and come back to the caller after each round of the loop.
+
+        Raises:
             InterruptedRunError: the user stopped it; what was finished is recorded.
             DiskError: something could not be written.
             SourceError: the source is down, or wants to be asked later.
@@ -159,6 +169,7 @@ class Run:
         with interruptible() as stopped, ThreadPoolExecutor(_SETTLERS) as self._pool:
             try:
                 while self._turn(waiting):
+                    yield
                     if stopped.is_set():
                         raise InterruptedRunError(
                             "interrupted", remedy="run the same command again to go on"
