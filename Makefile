@@ -96,7 +96,7 @@ cluster: $(SPREADERS)
 test-cluster: $(SPREADERS)
 	$(SPREAD) -m bench.scale measure --small --images 400 --dry
 	$(SPREAD) -m bench.scale simulate --share 0.002 --dry
-	$(SPREAD) -m pytest $(PYTEST_ARGS) tests/cluster
+	$(SPREAD) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/cluster
 
 bench-cluster: $(SPREADERS)
 	$(SPREAD) -m bench.scale measure
