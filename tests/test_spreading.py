@@ -9,11 +9,14 @@ import contextlib
 import importlib.util
 import pickle
 import socket
+import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +26,7 @@ from hypothesis import strategies as st
 
 from mirrors import CLASSES, made_mirror, tree
 from oidkit import cluster
-from oidkit.api import Settings, Summary, download, shards
+from oidkit.api import Settings, Summary, download, shards, spreading
 from oidkit.api.shards import Errand, cut, fetch_shard, shard_size
 from oidkit.api.spreading import Died
 from oidkit.cli import main
@@ -58,16 +61,24 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Threads:
-    """An engine, its cluster and its workers; `dies` is asked before each word of a worker."""
+    """An engine, its cluster and its workers; `dies` is asked before each word of a worker.
+
+    At first they are `silent` for some turns, and the `slowest` shard while there are others.
+    """
 
     count: int = 3
     dies: Callable[[int, int], bool] = lambda shard, words: False
+    slowest: int | None = None
+    silent: int = 0
     errands: list[Errand] = field(default_factory=list)
     given: list[int] = field(default_factory=list)
     most: int = 0
+    most_in_flight: int = 0
+    most_a_second: float = 0.0
     stopped: bool = False
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _under_way: dict[int, Iterator[Batch]] = field(default_factory=dict)
+    _told: dict[int, Settings] = field(default_factory=dict)
     _words: Counter[int] = field(default_factory=Counter)
 
     @contextlib.contextmanager
@@ -85,9 +96,19 @@ class Threads:
         sent = pickle.loads(pickle.dumps((errand, shard)))  # noqa: S301 - our own
         self._under_way[shard.number] = fetch_shard(*sent)
         self.most = max(self.most, len(self._under_way))
+        self._told[shard.number] = errand.settings
+        told = [self._told[number] for number in self._under_way]
+        self.most_in_flight = max(self.most_in_flight, sum(each.workers or 0 for each in told))
+        rates = (each.requests_per_second or 0.0 for each in told)
+        self.most_a_second = max(self.most_a_second, sum(rates))
 
     def wait(self, seconds: float) -> list[tuple[int, Batch | Died]]:
-        return [(number, self._next(number)) for number in list(self._under_way)]
+        if self.silent:
+            self.silent -= 1
+            time.sleep(0.02)
+            return []
+        speak = [number for number in self._under_way if number != self.slowest]
+        return [(number, self._next(number)) for number in speak or list(self._under_way)]
 
     def _next(self, number: int) -> Batch | Died:
         words = self._under_way[number]
@@ -295,12 +316,37 @@ def test_a_limit_is_that_of_the_whole_run(case: Case) -> None:
     """Each worker gets its share of the requests in flight, and of those in a second."""
     engine = Threads(count=4)
     case.download("out", engine, workers=9, requests_per_second=100.0)
-    told = {(each.settings.workers, each.settings.requests_per_second) for each in engine.errands}
-    assert told == {(2, 25.0)}
+    assert engine.errands[0].settings.workers == 2
+    assert engine.errands[0].settings.requests_per_second == 25.0
+    assert engine.most_in_flight <= 9
+    assert engine.most_a_second == pytest.approx(100.0)
     engine = Threads(count=4)
     case.download("few", engine, workers=2)
     assert engine.most == 2
-    assert {each.settings.requests_per_second for each in engine.errands} == {2_500.0}
+    assert engine.errands[0].settings.requests_per_second == 2_500.0
+    assert engine.most_a_second == pytest.approx(5_000.0)
+
+
+def test_the_last_shards_have_the_shares_of_those_that_are_done(case: Case) -> None:
+    """When a worker dies and the others have nothing left to do, its successor has all of it."""
+    engine = Threads(4, slowest=0)
+    engine.dies = lambda shard, said: shard == 0 and engine.given.count(0) == 1
+    case.download("out", engine, workers=9, requests_per_second=100.0)
+    last = engine.errands[-1].settings
+    assert last.workers == 9
+    assert last.requests_per_second == pytest.approx(100.0)
+    assert engine.most_a_second == pytest.approx(100.0)
+
+
+def test_a_long_silence_is_told_of_once(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers for which a cluster has no processor free are waited for, and that is said."""
+    monkeypatch.setattr(spreading, "_SILENCE_SECONDS", 0.01)
+    events: list[object] = []
+    done = case.download("out", Threads(silent=5), on_event=events.append)
+    told = [each.text for each in events if isinstance(each, Warned)]
+    assert [text for text in told if "no worker has said anything" in text] == told
+    assert len(told) == 1
+    assert done.images == case.download("alone").images
 
 
 def test_what_cannot_be_spread_is_refused(case: Case) -> None:
@@ -431,6 +477,27 @@ def test_an_address_that_takes_calls_and_says_nothing(monkeypatch: pytest.Monkey
             cluster._check_answers(f"127.0.0.1:{silent.getsockname()[1]}")
         taking.join()
     held[0][0].close()
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "said"),
+    [
+        (None, SourceError, "Ray could not be started on this machine: the node timed out; run"),
+        ("auto", UsageError, "no Ray cluster answers at auto: the node timed out; check"),
+    ],
+)
+def test_a_ray_that_does_not_start(
+    address: str | None, kind: type[OidError], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Ray raises of whatever class is one sentence: a busy machine gets a bare Exception."""
+
+    def init(**_: object) -> None:
+        raise Exception("the node\ntimed out.")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    with pytest.raises(kind) as caught:
+        cluster._connect(address)
+    assert str(caught.value).startswith(said)
 
 
 def test_a_machine_that_would_do_something_else(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from oidkit.api.shards import fetch_shard
 from oidkit.api.spreading import Died
 from oidkit.disk import temporary, write_atomically
-from oidkit.errors import UsageError
+from oidkit.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +61,7 @@ class Ray:
 
         Raises:
             UsageError: Ray is not installed, or nothing of its kind answers at the address.
+            SourceError: without an address, Ray does not start.
 
         """
         if find_spec("ray") is None:
@@ -133,9 +134,14 @@ def _connect(address: str | None) -> None:
         )
     except SystemExit as error:
         raise _no_answer(str(address), "it takes connections and says nothing") from error
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        why = " ".join(str(error).split())
-        raise _no_answer(address or "this machine", why) from error
+    except Exception as error:  # of that very class is what Ray raises
+        why = " ".join(str(error).split()).rstrip(".")
+        if address in (None, "local"):
+            raise SourceError(
+                f"Ray could not be started on this machine: {why}",
+                remedy="run the same command again, or leave out --engine",
+            ) from error
+        raise _no_answer(str(address), why) from error
     # It prints what befalls workers, on stdout; what matters of that is told as events.
     worker: Any = ray._private.worker  # noqa: SLF001 - there is no public way
     worker._worker_logs_enabled = False  # noqa: SLF001

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +23,6 @@ from faults.runs import SPEC, Folder, Undisturbed, finished, kill_group, undistu
 from oidkit.testing import PerSplit
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
 
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -193,6 +193,45 @@ def test_ctrl_c(folder: Folder, machines: Any) -> None:
     folder.check_complete(folder.run(*spread(folder, machines)))
 
 
+def test_a_cluster_whose_processors_are_taken(folder: Folder, machines: Any) -> None:
+    """The run waits until they are free, and says so."""
+    holder = (
+        "import ray, sys; ray.init(sys.argv[1], log_to_driver=False); "
+        "held = ray.util.placement_group([{'CPU': 1}] * int(sys.argv[2])); "
+        "ray.get(held.ready()); print('held', flush=True); sys.stdin.read()"
+    )
+    program = (
+        "import sys; from oidkit.api import spreading; spreading._SILENCE_SECONDS = 2.0; "
+        "from oidkit.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, machines.address, str(sum(CPUS))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=folder.environment(),
+    ) as holding:
+        assert holding.stdin
+        assert holding.stdout
+        while b"held" not in holding.stdout.readline():
+            assert holding.poll() is None
+        with subprocess.Popen(
+            [sys.executable, "-c", program, *spread(folder, machines)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=folder.environment(),
+        ) as process:
+            assert process.stderr
+            said = iter(process.stderr.readline, "")
+            assert any("others may hold all processors of the cluster" in line for line in said)
+            assert not images_asked(folder)
+            holding.stdin.close()
+            process.stderr.read()
+    assert process.returncode == 0
+    assert set(images_asked(folder).values()) == {1}
+
+
 def test_requests_are_limited_for_the_whole_run(folder: Folder, machines: Any) -> None:
     """However many workers there are, no more images are asked for in a second than was said."""
     times: list[float] = []
@@ -236,8 +275,6 @@ def test_workers_of_another_version(folder: Folder, machines: Any) -> None:
         "from oidkit.cli import main; sys.exit(main(sys.argv[1:]))"
     )
     before = (sys.executable, "-c", program)
-    import subprocess
-
     done = subprocess.run(
         [*before, *spread(folder, machines)],
         env=folder.environment(),

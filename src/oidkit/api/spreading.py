@@ -6,6 +6,7 @@ What the workers are, and how they are reached, is the business of an `Engine`.
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oidkit.api.session import Session
+    from oidkit.api.settings import Settings
     from oidkit.dataset import Dataset
     from oidkit.disk import Record
     from oidkit.errors import OidError
@@ -33,6 +35,7 @@ __all__ = ["Cluster", "Died", "Engine", "Workers", "check_spread", "errand_of", 
 _REQUESTS_PER_SECOND = 5_000.0  # the bucket's host bears about 5,500 a second for each prefix
 _MOST_DEATHS, _MOST_ERRORS = 5, 2
 _A_MOMENT = 0.5
+_SILENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class Engine(Protocol):
 
     Raises:
         UsageError: it is not there, or does not answer.
+        SourceError: it does not start.
 
     """
 
@@ -121,7 +125,7 @@ def spread_images(
     size = shard_size(todo, at_once)
     session.on_event(Noted(f"{todo:,} images in shards of {size:,} for {at_once:,} workers"))
     shards = cut(plans, size=size, degrees=degrees)
-    errand = errand_of(dataset.root, session, workers=at_once)
+    errand = errand_of(dataset.root, session)
     giving = _Giving(session, dataset, workers, errand, at_once=at_once, count=count)
     with interruptible() as stopped:
         try:
@@ -136,8 +140,8 @@ def spread_images(
             raise InterruptedRunError("interrupted", remedy="run the same command again to go on")
 
 
-def errand_of(root: Path, session: Session, *, workers: int = 1) -> Errand:
-    """Say what each of some workers is told: its share of what the run may ask for, and where."""
+def errand_of(root: Path, session: Session) -> Errand:
+    """Say where all that workers need is; its limits are those of the whole run."""
     settings, source = session.settings, session.source
     where = source.root or source.folder
     told = dataclasses.replace(
@@ -146,8 +150,7 @@ def errand_of(root: Path, session: Session, *, workers: int = 1) -> Errand:
         source=str(where) if where else source.name,
         cache=str(settings.cache_folder.absolute()),
         release=settings.release_name,
-        workers=settings.workers // workers if settings.workers else None,
-        requests_per_second=(settings.requests_per_second or _REQUESTS_PER_SECOND) / workers,
+        requests_per_second=settings.requests_per_second or _REQUESTS_PER_SECOND,
     )
     return Errand(root.absolute(), told)
 
@@ -157,10 +160,12 @@ class _Out:
     """A shard that is given out, and what is known of it.
 
     `files` and `images` are those of which was told. Of those that `failed` is told at the end:
-    another worker may have them. `deaths` are those since a file came.
+    another worker may have them. `deaths` are those since a file came. Whoever has it was told
+    `settings` with its share of the limits.
     """
 
     shard: Shard
+    settings: Settings
     files: set[str] = field(default_factory=set)
     images: set[str] = field(default_factory=set)
     failed: dict[str, Record] = field(default_factory=dict)
@@ -185,26 +190,63 @@ class _Giving:
         self._errand, self._at_once, self._count = errand, at_once, count
         self._out: dict[int, _Out] = {}
         self._lost: list[_Out] = []
+        self._heard: float | None = time.monotonic()
 
     def turn(self, shards: Iterator[Shard]) -> bool:
         """Give out shards while there is room, and hear what is told; False when all is done."""
-        while len(self._out) < self._at_once and (out := self._next(shards)) is not None:
-            self._out[out.shard.number] = out
-            self._workers.start(self._errand, out.shard)
+        starting: list[_Out] = []
+        while len(self._out) + len(starting) < self._at_once and (out := self._next(shards)):
+            starting.append(out)
+        if starting:
+            self._start(starting)
         if not self._out:
             return False
-        for number, told in self._workers.wait(_A_MOMENT):
+        words = self._workers.wait(_A_MOMENT)
+        self._listen(heard=bool(words))
+        for number, told in words:
             if isinstance(told, Died):
                 self._lose(number, told.why)
             else:
                 self._hear(number, told)
         return True
 
+    def _start(self, starting: Sequence[_Out]) -> None:
+        """Give shards out, each with the same share of what the others leave of the limits.
+
+        So the last ones have the shares of the workers that have nothing to do any more.
+        """
+        whole, others = self._errand.settings, [out.settings for out in self._out.values()]
+        rate = (whole.requests_per_second or 0.0) - sum(
+            each.requests_per_second or 0.0 for each in others
+        )
+        flight = (whole.workers or 0) - sum(each.workers or 0 for each in others)
+        settings = dataclasses.replace(
+            whole,
+            workers=flight // len(starting) if whole.workers else None,
+            requests_per_second=rate / len(starting),
+        )
+        for out in starting:
+            out.settings = settings
+            self._out[out.shard.number] = out
+            self._workers.start(Errand(self._errand.root, settings), out.shard)
+
+    def _listen(self, *, heard: bool) -> None:
+        """Warn of a long silence, once; workers speak twice a second."""
+        if heard:
+            self._heard = time.monotonic()
+        elif self._heard is not None and time.monotonic() - self._heard >= _SILENCE_SECONDS:
+            self._heard = None
+            text = (
+                f"no worker has said anything for {_SILENCE_SECONDS:.0f} seconds: others may hold "
+                "all processors of the cluster"
+            )
+            self._session.on_event(Warned(text))
+
     def _next(self, shards: Iterator[Shard]) -> _Out | None:
         if self._lost:
             return self._lost.pop()
         shard = next(shards, None)
-        return _Out(shard) if shard is not None else None
+        return _Out(shard, self._errand.settings) if shard is not None else None
 
     def _hear(self, number: int, batch: Batch) -> None:
         out, on_event, traffic = self._out[number], self._session.on_event, self._session.traffic
