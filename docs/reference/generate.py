@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import oidkit
-from oidkit import catalog, errors, events
+from oidkit import catalog, cluster, errors, events
 from oidkit.cli import COMMANDS, parser_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ CALLS = (
     "index_pull",
     "demo",
 )
-_FOR_THE_LIBRARY = {"checked", "count"}
+_FOR_THE_LIBRARY = {"checked", "connected", "count"}
 _EVENTS = [name for name in events.__all__ if name not in ("Event", "Listener", "ignore")]
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _NAMED = re.compile(r"^(\w+):")
@@ -129,6 +129,10 @@ def python_page() -> Iterator[str]:
     others = [name for name in oidkit.__all__ if name not in CALLS and name != "OidError"]
     for name in others:
         yield from _class(getattr(oidkit, name), name)
+    yield from ["## Engines", ""]
+    yield "`oidkit.cluster`, for `engine` of `download`; it needs the extra `oidkit[ray]`."
+    yield ""
+    yield from _class(cluster.Ray, "Ray")
     yield from ["## Events", ""]
     yield "`oidkit.events`: frozen values, given to `on_event` in the order in which they became"
     yield "true, always on the thread that made the call."

@@ -64,6 +64,7 @@ __all__ = [
     "open_dataset",
     "read_dataset",
     "save_description",
+    "standing_image",
 ]
 
 _HEADER = 1 << 16
@@ -200,17 +201,11 @@ class Dataset:
                 source = key(image_id)
                 if source is None:
                     continue
-                data = (self.root / folder / name).read_bytes()
-                if jpeg_fault(data) is not None or not (fits is None or fits(image_id, data)):
-                    continue
                 place = f"{folder}/{name}".lstrip("/")
-                width, height = jpeg_size(data)
-                check = fingerprint(data)
-                if lost.get(name, check) != check or _HOLE in data:
+                record = standing_image(self.root, place, key=source, fits=fits)
+                if record is None or lost.get(name, record.check) != record.check:
                     continue
-                self.manifest.add(
-                    Record(place, "image", source, "ok", size, check, width=width, height=height)
-                )
+                self.manifest.add(record)
             elif known[name] != size:
                 continue
             found.append(int(image_id, 16))
@@ -264,6 +259,27 @@ def _put(target: Path, pieces: Iterable[bytes], check: hashlib._Hash) -> None:
         made = f"md5:{check.hexdigest()}"
         if not (target.is_file() and not target.is_symlink() and digest(target) == made):
             fresh.replace(target)
+
+
+def standing_image(
+    root: Location, place: str, *, key: str, fits: Callable[[str, bytes], bool] | None = None
+) -> Record | None:
+    """Give the record of an image that no record knows, or None where it is not a whole JPEG.
+
+    *fits* may refuse it by its ImageID and bytes. What is not there is none.
+    """
+    try:
+        data = (root / place).read_bytes()
+    except FileNotFoundError:
+        return None
+    image_id = place.rpartition("/")[2].removesuffix(".jpg")
+    if jpeg_fault(data) is not None or not (fits is None or fits(image_id, data)):
+        return None
+    if _HOLE in data:
+        return None
+    width, height = jpeg_size(data)
+    check = fingerprint(data)
+    return Record(place, "image", key, "ok", len(data), check, width=width, height=height)
 
 
 def check_target(root: Location, *, release: str, upright: bool | None = None) -> None:

@@ -64,6 +64,17 @@ class OidError(Exception):
     def __str__(self) -> str:
         return f"{self.cause}; {self.remedy}" if self.remedy else self.cause
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # As it is, whatever its class is made from: a worker's error goes to another process.
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[OidError], args: tuple[object, ...]) -> OidError:
+    """Make an error of some class anew; its fields are set afterwards."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error
+
 
 class UsageError(OidError, ValueError):
     """The command or one of its arguments is wrong; nothing was fetched."""

@@ -50,7 +50,7 @@ def drop(token: str) -> None:
     _held.discard(token)
 
 
-def release(token: str) -> str:
+def release(token: str = "") -> str:
     """Let go of a token, and give one that nobody owns, for work that is handed over."""
     drop(token)
     return _random()

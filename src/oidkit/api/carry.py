@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
+from oidkit.api.spreading import spread_images
 from oidkit.disk import Record, digest, fingerprint, listing, written_at_once
 from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from oidkit.api.early import Early
     from oidkit.api.outside import Origins
     from oidkit.api.session import Session
+    from oidkit.api.spreading import Workers
     from oidkit.api.summary import Summary
     from oidkit.api.turning import Turning
     from oidkit.dataset import Dataset
@@ -77,10 +79,17 @@ def carry_images(
     else:
         jobs = _image_jobs(dataset, plans, turn, lost=_telling(session, record, ways.lost))
     links = _link_jobs(dataset, plans, ways.aside)
-    session.run(record=dataset.manifest.add, most=1).carry_out(
-        links, settlers=written_at_once(dataset.root)
-    )
-    session.run(record=record).carry_out(jobs, settlers=written_at_once(dataset.root))
+    settlers = written_at_once(dataset.root)
+    session.run(record=dataset.manifest.add, most=1).carry_out(links, settlers=settlers)
+    if ways.workers is not None:
+
+        def count(record: Record) -> None:
+            summary.count(record, name=_image_name(record))
+
+        degrees = ways.turning.degrees if ways.turning else {}
+        spread_images(session, dataset, plans, ways.workers, count=count, degrees=degrees)
+    else:
+        session.run(record=record).carry_out(jobs, settlers=settlers)
     session.on_event(PhaseEnded("images"))
     if origins is not None:
         origins.bring(dataset, plans, record=record)
@@ -91,13 +100,15 @@ class Ways:
     """By which ways images come: by themselves from the bucket, as they are, and when planned.
 
     `origins` has those that the bucket lacks, `turning` turns some. In the place `aside` are those
-    that this run, or a dead one, has fetched `early`, before it was known where they belong.
+    that this run, or a dead one, has fetched `early`, before it was known where they belong. The
+    others are fetched by `workers`, where there are any.
     """
 
     origins: Origins | None = None
     turning: Turning | None = None
     aside: Aside | None = None
     early: Early | None = None
+    workers: Workers | None = None
 
     @property
     def lost(self) -> Mapping[str, Record]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from oidkit.api.aside import set_aside
 from oidkit.api.choosing import Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
+from oidkit.api.spreading import check_spread, errand_of
 from oidkit.api.summary import Summary
 from oidkit.api.turning import Turning
 from oidkit.api.work import Work
@@ -30,9 +32,10 @@ from oidkit.selection import Selection
 from oidkit.shelf import location_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from oidkit.api.spreading import Cluster, Engine
     from oidkit.catalog import Label, Release
 
 __all__ = ["annotate", "checked", "download", "plan", "recipe_of", "settings_for"]
@@ -46,6 +49,7 @@ def download(
     *,
     settings: Settings | None = None,
     on_event: Listener = ignore,
+    engine: Engine | None = None,
 ) -> Summary:
     """Download everything that the selected classes have into *out*, a folder or a bucket.
 
@@ -57,11 +61,14 @@ def download(
     to the folder. The selections of a recipe are downloaded one after the other: their numbers are
     summed up, and what two of them share counts for both.
 
+    Images are fetched by this process, or by the workers of an *engine*, such as
+    `oidkit.cluster.Ray`; what there is in the end is the same.
+
     Returns:
         What the run came to; its `exit_code` tells whether all that was asked for is there.
 
     Raises:
-        UsageError: the selection or a setting is wrong; nothing was fetched.
+        UsageError: the selection, a setting or the engine is wrong; no image was fetched.
         SourceError: an annotation file could not be had.
         IntegrityError: an annotation file is not what it should be.
         BucketError: the store that *out* is in could not be reached.
@@ -80,13 +87,17 @@ def download(
         check_place(root)
         works = [Work(Choosing.of(session, each)) for each in wanted]
         summary = Summary(out=str(root))
-        with open_dataset(root, release=release, upright=upright, on_event=on_event) as dataset:
+        with (
+            _connected(engine, wanted) as cluster,
+            open_dataset(root, release=release, upright=upright, on_event=on_event) as dataset,
+        ):
+            workers = cluster.workers(errand_of(root, session)) if cluster else None
             with set_aside(dataset) as aside:
                 for work in works:
                     if work is not works[0]:
                         # A later selection finds there what those before it have brought.
                         dataset.manifest.merge()
-                    work.carry_out(dataset, summary, aside=aside)
+                    work.carry_out(dataset, summary, aside=aside, workers=workers)
             for _ in range(_MOST_LOOKS):
                 if dataset.is_as_written():
                     break
@@ -97,6 +108,17 @@ def download(
         summary.received_bytes, summary.requests = traffic.received, traffic.requests
         summary.seconds = time.monotonic() - begun
         return summary
+
+
+@contextlib.contextmanager
+def _connected(engine: Engine | None, wanted: Sequence[Selection]) -> Iterator[Cluster | None]:
+    """Reach an engine, where there is one."""
+    if engine is None:
+        yield None
+        return
+    check_spread(wanted)
+    with engine.connected() as cluster:
+        yield cluster
 
 
 def plan(

@@ -95,9 +95,12 @@ class Session:
     @cached_property
     def budget(self) -> Budget:
         """What this session still bears of its source."""
-        from oidkit.transfer import Budget
+        return self._fresh_budget()
 
-        return Budget()
+    def _fresh_budget(self) -> Budget:
+        from oidkit.transfer import Budget, Rate
+
+        return Budget(rate=Rate(self.settings.requests_per_second))
 
     @cached_property
     def kept(self) -> FileCache:
@@ -384,6 +387,7 @@ class Session:
 
         run = self.run(record=early.record, on_event=early.quiet(self.on_event))
         every, beside = TwoAtOnce(jobs), early.beside(jobs)
+        beside.budget = self._fresh_budget()
         while not all(job.over for job in jobs):
             # Which ends when nothing is under way, though more may have been found since.
             run.carry_out(every, beside=beside)

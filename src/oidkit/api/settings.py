@@ -24,6 +24,8 @@ class Settings:
     indexes (OID_CACHE), `release` one of v4 to v7 (OID_RELEASE). `workers` is the largest number
     of requests in flight; None finds it by trying. `index` is the address of a shared index, which
     is asked for what the cache lacks (OID_INDEX); an empty one stands for none.
+    `requests_per_second` is the largest number of requests to a host that are begun in a second,
+    5,000 for a run that is spread over a cluster and else any number; the source may ask for less.
     """
 
     source: str | None = None
@@ -31,6 +33,7 @@ class Settings:
     release: str | None = None
     workers: int | None = None
     index: str | None = None
+    requests_per_second: float | None = None
 
     @property
     def source_name(self) -> str:
@@ -74,5 +77,10 @@ class Settings:
         if self.workers is not None and self.workers < 1:
             raise UsageError(
                 "the number of workers has to be at least 1", remedy="leave it out to let it adapt"
+            )
+        if self.requests_per_second is not None and not self.requests_per_second > 0:
+            raise UsageError(
+                "the number of requests a second has to be more than 0",
+                remedy="leave it out to let the source decide",
             )
         return self

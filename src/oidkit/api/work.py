@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from oidkit.api.aside import Aside
     from oidkit.api.choosing import Choosing
-    from oidkit.api.early import Early
     from oidkit.api.session import Session
+    from oidkit.api.spreading import Workers
     from oidkit.api.summary import Summary
     from oidkit.catalog import Label, Split
     from oidkit.choice import Choice
@@ -68,20 +68,25 @@ class Work:
             self._origins = self._origins or Origins(self.choosing.lists)
         return self._origins
 
-    def carry_out(self, dataset: Dataset, summary: Summary, *, aside: Aside | None) -> None:
-        """Bring everything that is not there, and count it; *aside* is for what comes early."""
-        early = self.choosing.prepare(aside)
-        self.bring(dataset, summary, aside=aside, early=early)
-
-    def bring(
+    def carry_out(
         self,
         dataset: Dataset,
         summary: Summary,
         *,
-        aside: Aside | None = None,
-        early: Early | None = None,
+        aside: Aside | None,
+        workers: Workers | None = None,
     ) -> None:
-        """Do what `carry_out` does, when every table is there."""
+        """Bring everything that is not there, and count it; *aside* is for what comes early.
+
+        Where there are *workers*, they fetch the images, and nothing comes early.
+        """
+        early = self.choosing.prepare(aside if workers is None else None)
+        self.bring(dataset, summary, Ways(None, None, aside, early, workers))
+
+    def bring(self, dataset: Dataset, summary: Summary, ways: Ways | None = None) -> None:
+        """Do what `carry_out` does, when every table is there, by those *ways*."""
+        ways = ways or Ways()
+        aside = ways.aside
         planned = self.plan(dataset, aside=aside)
         # A source that refuses ranges is found out here, before anything is written.
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
@@ -105,7 +110,7 @@ class Work:
                 dataset,
                 planned.images,
                 summary=summary,
-                ways=Ways(self.origins, self.turning, aside, early),
+                ways=replace(ways, origins=self.origins, turning=self.turning),
             )
             if self.origins and authors is not None:
                 # Only now it is known which of them are no rescaled copies.

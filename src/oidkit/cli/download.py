@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from oidkit.cli.export import listed, tell
 from oidkit.cli.output import drawing, json_value, lines, say
-from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of, whole
+from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of, share, whole
 from oidkit.cli.results import planned, summed_up, tell_shards, tell_troubles
 from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
 from oidkit.errors import UsageError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from oidkit.api.exporting import ExportSummary
+    from oidkit.api.settings import Settings
+    from oidkit.api.spreading import Engine
     from oidkit.api.summary import Summary
     from oidkit.recipe import Recipe
     from oidkit.selection import Selection
@@ -43,6 +45,26 @@ def arguments(parser: Parser) -> None:
         type=whole,
         metavar="N",
         help="requests in flight at the most (default: adaptive)",
+    )
+    parser.add_argument(
+        "--requests-per-second",
+        type=share,
+        metavar="N",
+        help="requests to a host in a second at the most, for the whole run (default: what the "
+        "source allows; 5000 with --engine ray)",
+    )
+    parser.add_argument(
+        "--engine",
+        default="local",
+        metavar="local|ray",
+        help="who fetches the images: this process, or the workers of a Ray cluster, which needs "
+        "oidkit[ray] (default: local)",
+    )
+    parser.add_argument(
+        "--ray-address",
+        metavar="ADDR",
+        help="the host:port of the head of the Ray cluster, or auto for the one of this machine "
+        "(RAY_ADDRESS; default: a Ray of its own on this machine)",
     )
     parser.add_argument(
         "--dry-run",
@@ -80,7 +102,8 @@ def arguments(parser: Parser) -> None:
 def run(options: Namespace) -> int:
     """Download, or with ``--dry-run`` plan it."""
     selection = recipe_of(options) if options.recipe else selection_of(options)
-    settings = settings_of(options, workers=options.workers)
+    settings = _settings(options)
+    engine = _engine(options)
     _check_export(options)
     if options.dry_run:
         return _plan(options, selection)
@@ -89,7 +112,9 @@ def run(options: Namespace) -> int:
     from oidkit.api.downloading import download
 
     with drawing(quiet=options.quiet) as on_event:
-        summary = download(selection, options.out, settings=settings, on_event=on_event)
+        summary = download(
+            selection, options.out, settings=settings, on_event=on_event, engine=engine
+        )
     exported = _exported(options) if summary.exit_code in _WORTH_EXPORTING else None
     if options.json:
         more = {"export": exported.as_dict()} if exported else {}
@@ -114,7 +139,7 @@ def _straight(options: Namespace, selection: Selection | Recipe) -> int:
             options.out,
             options.export,
             shard_size=SHARD_SIZE if options.shard_size is None else options.shard_size,
-            settings=settings_of(options, workers=options.workers),
+            settings=_settings(options),
             on_event=on_event,
         )
     if options.json:
@@ -123,6 +148,26 @@ def _straight(options: Namespace, selection: Selection | Recipe) -> int:
         lines(summed_up(summary))
     tell_shards(summary)
     return summary.exit_code
+
+
+def _settings(options: Namespace) -> Settings:
+    rate = options.requests_per_second
+    return settings_of(options, workers=options.workers, requests_per_second=rate)
+
+
+def _engine(options: Namespace) -> Engine | None:
+    """Give what fetches the images, unless it is this process."""
+    if options.engine == "ray":
+        from oidkit.cluster import Ray
+
+        return Ray(options.ray_address)
+    if options.engine != "local":
+        raise UsageError(
+            f"there is no engine '{options.engine}'", remedy="choose one of local, ray"
+        )
+    if options.ray_address is not None:
+        raise UsageError("--ray-address needs --engine ray", remedy="add --engine ray")
+    return None
 
 
 def _to_look_at(options: Namespace, summary: Summary) -> list[str]:
@@ -186,7 +231,7 @@ def _exported(options: Namespace) -> ExportSummary | None:
 def _plan(options: Namespace, selection: Selection | Recipe) -> int:
     from oidkit.api.downloading import plan
 
-    settings = settings_of(options, workers=options.workers)
+    settings = _settings(options)
     with drawing(quiet=options.quiet) as on_event:
         # Of shards nothing is known before they are made: the plan is that of all of them.
         out = None if options.no_folder else options.out

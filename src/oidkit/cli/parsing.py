@@ -76,12 +76,15 @@ def add_index(parser: Parser) -> None:
     )
 
 
-def settings_of(options: Namespace, *, workers: int | None = None) -> Settings:
+def settings_of(
+    options: Namespace, *, workers: int | None = None, requests_per_second: float | None = None
+) -> Settings:
     """Give the settings that the common flags name."""
     from oidkit.api.settings import Settings
 
+    where = options.source, options.cache, options.release
     index = getattr(options, "index", None)
-    return Settings(options.source, options.cache, options.release, workers, index)
+    return Settings(*where, workers, index, requests_per_second)
 
 
 def add_json(parser: Parser, what: str) -> None:

@@ -29,6 +29,7 @@ from oidkit.tables.manifest import Manifest, PixelSizes
 from oidkit.tables.masks import MaskIndex
 from oidkit.tables.offsets import MaskOffsets, write_offsets
 from oidkit.tables.ofimage import rows_of_image
+from oidkit.tables.part import ManifestPart
 from oidkit.tables.ranged import RangedParts, Tile, TiledPart, Want, tiles_of
 from oidkit.tables.table import Rows, Table, image_ids, image_names, unreadable
 
@@ -40,6 +41,7 @@ __all__ = [
     "Instance",
     "Instances",
     "Manifest",
+    "ManifestPart",
     "MaskIndex",
     "MaskOffsets",
     "Part",

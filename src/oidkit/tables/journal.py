@@ -30,9 +30,23 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from oidkit.disk import Record
     from oidkit.objectpath import Location
 
-__all__ = ["SYNCED", "Found", "Journal", "journals", "line_of", "note_of"]
+__all__ = [
+    "COLUMNS",
+    "SYNCED",
+    "Found",
+    "Journal",
+    "free_name",
+    "journals",
+    "line_of",
+    "note_of",
+    "row_of",
+]
+
+COLUMNS = ("path", "kind", "key", "status", "bytes", "width", "height", "check", "reason")
+"""The fields of a row, which are those of a `Record`."""
 
 SYNCED = "synced"
 """The kind of a row that tells in `bytes` how many rows before it speak of files that will last."""
@@ -76,11 +90,12 @@ class Journal:
         self._begun = time.monotonic()
         self._unsynced: list[str] = []
 
-    def add(self, row: Sequence[str], *, size: int) -> None:
-        """Write down a row; its first field is the path of a file of *size* bytes."""
+    def add(self, record: Record) -> None:
+        """Write down what became of a file."""
+        row = row_of(record)
         self._write(row)
         self._rows += 1
-        self._bytes += size
+        self._bytes += record.bytes
         # Every run compares the lists with what they should be, and a later one may replace them.
         if row[1] != "annotations":
             self._unsynced.append(row[0])
@@ -93,6 +108,11 @@ class Journal:
     def rows(self) -> Iterator[list[str]]:
         """Give the rows so far."""
         return _rows_of(self._path)
+
+    @property
+    def name(self) -> str:
+        """The name of its file in the folder."""
+        return self._path.name
 
     def hand_over(self) -> None:
         """End the journal when every file that it speaks of will last; another may then merge it.
@@ -113,8 +133,8 @@ class Journal:
             try:
                 self._file.close()
             finally:
-                free = ownership.release(self._token)
-                self._path.rename(self._path.with_name(f"journal-{free}.jsonl"))
+                ownership.drop(self._token)
+                self._path = self._path.rename(self._path.with_name(free_name()))
 
     def _write(self, row: Sequence[str]) -> None:
         self._file.write(line_of(row))
@@ -141,6 +161,11 @@ class Journal:
         self._write(note_of(rows))
 
 
+def row_of(record: Record) -> list[str]:
+    """Give what became of a file as a row."""
+    return [str(getattr(record, name)) for name in COLUMNS]
+
+
 def line_of(row: Sequence[str]) -> bytes:
     """Write a row as a line of a journal."""
     text = json.dumps(list(row)).encode()
@@ -150,6 +175,11 @@ def line_of(row: Sequence[str]) -> bytes:
 def note_of(rows: int) -> list[str]:
     """Give the row that says for how many before it the files will last."""
     return ["", SYNCED, "", "ok", str(rows), "0", "0", "", ""]
+
+
+def free_name() -> str:
+    """Give the name of a journal that nobody owns."""
+    return f"journal-{ownership.release()}.jsonl"
 
 
 def journals(folder: Location) -> list[Found]:

@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from oidkit.disk import Record, holds, stamp, write_atomically
+from oidkit.disk import Record, holds, move, stamp, write_atomically
 from oidkit.errors import UsageError
-from oidkit.tables.journal import SYNCED, journals
-from oidkit.tables.objectjournal import open_journal
+from oidkit.objectpath import ObjectPath
+from oidkit.tables.journal import COLUMNS, SYNCED, Found, free_name, journals
+from oidkit.tables.objectjournal import ObjectJournal, open_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,17 +37,15 @@ if TYPE_CHECKING:
 
     from oidkit.disk import Stamp
     from oidkit.objectpath import Location
-    from oidkit.tables.journal import Found, Journal
-    from oidkit.tables.objectjournal import ObjectJournal
+    from oidkit.tables.journal import Journal
 
 __all__ = ["Manifest", "PixelSizes"]
 
-_COLUMNS = ("path", "kind", "key", "status", "bytes", "width", "height", "check", "reason")
 _SIZE = ("width", "height")
 # The columns of the first manifests, which are still read: no size is known then.
-_EARLIER = tuple(name for name in _COLUMNS if name not in _SIZE)
+_EARLIER = tuple(name for name in COLUMNS if name not in _SIZE)
 _LOST = "its bytes did not reach the disk"
-_SCHEMA = dict.fromkeys(_COLUMNS, pl.String)
+_SCHEMA = dict.fromkeys(COLUMNS, pl.String)
 _SPLIT_OF_KEY = pl.col("key").str.extract("^open-images-dataset/([^/]+)/")
 _WELL = (
     pl.col("status").is_in(["ok", "missing", "failed", "damaged"])
@@ -56,7 +55,7 @@ _WELL = (
 )
 _AT_ONCE = 5_000
 _PRINTED_AT_ONCE = 1 << 16
-_KIND, _BYTES = _COLUMNS.index("kind"), _COLUMNS.index("bytes")
+_KIND, _BYTES = COLUMNS.index("kind"), COLUMNS.index("bytes")
 _MOST_TRIES = 20
 _IMAGE_ID = pl.col("path").str.extract(r"(?:^|/)([0-9a-f]{16})\.jpg$")
 
@@ -102,6 +101,7 @@ class Manifest:
         self._path = folder / "manifest.csv"
         self._sums = folder / "manifest.md5"
         self._journal: Journal | ObjectJournal | None = None
+        self._parts: list[Found] = []
         self._seen: Stamp | None = None
         self._rows = pl.DataFrame(schema=_SCHEMA)
         self.damaged = False
@@ -227,13 +227,34 @@ class Manifest:
             return
         if self._journal is None:
             self._journal = open_journal(self._folder)
-        self._journal.add([str(getattr(record, name)) for name in _COLUMNS], size=record.bytes)
+        self._journal.add(record)
+
+    def expect(self, part: str) -> None:
+        """Take in the rows of a `ManifestPart` that is done, by its name, when it is merged.
+
+        One without a name is found by itself.
+        """
+        if part:
+            self._parts.append(Found(self._folder / part))
+
+    def inherit(self, part: str) -> None:
+        """Let anybody merge the part of a worker that is dead, on whatever machine it was."""
+        with contextlib.suppress(FileNotFoundError):
+            move(self._folder / part, self._folder / free_name())
 
     def merge(self) -> None:
         """Take in the rows of the journal, so that the manifest can be asked about it."""
-        if self._journal is not None:
-            rows = _frame(_without_notes(self._journal.rows(), []))
-            self._rows = _with_rows(self._rows, [rows])
+        books: list[Found | Journal] = [*self._parts]
+        if isinstance(self._journal, ObjectJournal):
+            self._journal.flush()
+        elif self._journal is not None:
+            books.append(self._journal)
+        if isinstance(self._folder, ObjectPath):
+            # In a bucket each is whole by itself, whoever of the run has put it there.
+            books += journals(self._folder)
+        frames = [_frame(_without_notes(each.rows(), [])) for each in books]
+        self._parts.clear()
+        self._rows = _with_rows(self._rows, frames)
 
     def close(self) -> None:
         """End the work on the manifest."""
@@ -316,7 +337,7 @@ class Manifest:
                 return None
             known = self._known()
             head = data.split(b"\n", 1)[0]
-            if set(_COLUMNS) < set(head.decode("utf-8", errors="replace").split(",")):
+            if set(COLUMNS) < set(head.decode("utf-8", errors="replace").split(",")):
                 raise UsageError(
                     f"{self._path} was written by a newer oidkit",
                     remedy="update oidkit, or choose another folder",
@@ -340,7 +361,7 @@ def _frame(rows: Iterable[Sequence[str]]) -> pl.DataFrame:
     parts = [pl.DataFrame(schema=_SCHEMA)]
     pending = iter(rows)
     while some := list(itertools.islice(pending, _AT_ONCE)):
-        well = [row for row in some if len(row) == len(_COLUMNS)]
+        well = [row for row in some if len(row) == len(COLUMNS)]
         parts.append(pl.DataFrame(well, schema=_SCHEMA, orient="row").filter(_WELL))
     return pl.concat(parts)
 
@@ -372,7 +393,7 @@ def _last_of_each(rows: pl.DataFrame) -> pl.DataFrame:
 def _without_notes(rows: Iterable[Sequence[str]], notes: list[str]) -> Iterator[Sequence[str]]:
     """Give the rows of a journal that speak of files; what the others say goes into *notes*."""
     for row in rows:
-        if len(row) == len(_COLUMNS) and row[_KIND] == SYNCED:
+        if len(row) == len(COLUMNS) and row[_KIND] == SYNCED:
             if row[_BYTES].isdecimal():
                 notes.append(row[_BYTES])
         else:
@@ -382,7 +403,7 @@ def _without_notes(rows: Iterable[Sequence[str]], notes: list[str]) -> Iterator[
 def _parsed(data: bytes) -> pl.DataFrame | None:
     """Read rows, or give None where the bytes are no manifest."""
     head = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
-    columns = next((each for each in (_COLUMNS, _EARLIER) if head == ",".join(each)), None)
+    columns = next((each for each in (COLUMNS, _EARLIER) if head == ",".join(each)), None)
     if columns is None:
         return None
     if not data.endswith(b"\n"):
@@ -399,7 +420,7 @@ def _parsed(data: bytes) -> pl.DataFrame | None:
     except pl.exceptions.PolarsError:
         return None
     if columns == _EARLIER:
-        rows = rows.with_columns(pl.lit("0").alias(name) for name in _SIZE).select(_COLUMNS)
+        rows = rows.with_columns(pl.lit("0").alias(name) for name in _SIZE).select(COLUMNS)
     return rows if rows.select(_WELL.all()).item() else None
 
 

@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from oidkit.objectpath import ObjectPath
-from oidkit.tables.journal import Found, Journal, line_of, note_of
+from oidkit.tables.journal import Journal, line_of, note_of, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from concurrent.futures import Future
 
+    from oidkit.disk import Record
     from oidkit.objectpath import Location
 
 __all__ = ["ObjectJournal", "open_journal"]
@@ -30,33 +31,32 @@ _MOST_SECONDS = 3.0
 class ObjectJournal:
     """The journal of this run, in the folder `.oid` of a dataset in a bucket."""
 
+    name = ""
+    """It has no single name."""
+
     def __init__(self, folder: ObjectPath) -> None:
         self._folder = folder
-        self._parts: list[ObjectPath] = []
         self._rows: list[Sequence[str]] = []
         self._begun = time.monotonic()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="oidkit-journal")
         self._under_way: Future[None] | None = None
 
-    def add(self, row: Sequence[str], *, size: int) -> None:  # noqa: ARG002 - as of a `Journal`
+    def add(self, record: Record) -> None:
         """Gather a row, and put those that are there into the bucket when it is time."""
-        self._rows.append(row)
+        self._rows.append(row_of(record))
         late = time.monotonic() - self._begun >= _MOST_SECONDS
         if late or len(self._rows) >= _MOST_ROWS:
             self._put()
 
-    def rows(self) -> Iterator[list[str]]:
-        """Give the rows so far."""
+    def flush(self) -> None:
+        """Come back when all rows so far are in the bucket."""
         self._put()
         self._wait()
-        for part in self._parts:
-            yield from Found(part).rows()
 
     def hand_over(self) -> None:
         """End the journal when all its rows are in the bucket."""
         try:
-            self._put()
-            self._wait()
+            self.flush()
         finally:
             self._pool.shutdown()
 
@@ -69,7 +69,6 @@ class ObjectJournal:
         rows, self._rows = self._rows, []
         name = f"journal-{time.time_ns():016x}-{uuid.uuid4().hex[:12]}.jsonl"
         part = self._folder / name
-        self._parts.append(part)
         data = b"".join(map(line_of, [*rows, note_of(len(rows))]))
         self._under_way = self._pool.submit(part.write, data)
 

@@ -154,6 +154,18 @@ class Run:
         *settlers* is how many results are checked and kept at a time, at most.
 
         Raises:
+            OidError: as `steps`.
+
+        """
+        for _ in self.steps(jobs, beside=beside, settlers=settlers):
+            pass
+
+    def steps(
+        self, jobs: Iterable[Job], *, beside: Beside | None = None, settlers: int = 2
+    ) -> Iterator[None]:
+        """Carry out all the jobs, and come back to the caller after each round of the loop.
+
+        Raises:
             InterruptedRunError: the user stopped it; what was finished is recorded.
             DiskError: something could not be written.
             BucketError: the store that they are kept in is down.
@@ -164,6 +176,7 @@ class Run:
         with interruptible() as stopped, ThreadPoolExecutor(settlers) as self._pool:
             try:
                 while self._turn(waiting):
+                    yield
                     if stopped.is_set():
                         raise InterruptedRunError(
                             "interrupted", remedy="run the same command again to go on"

@@ -12,6 +12,7 @@ _LEAST = 1.0
 _STEPS = 16
 # So many windows without an objection, and the steps begin to double.
 _CLEAN = 5
+_MOST_DOUBLED = 64
 _BEHIND_SECONDS = 0.02
 
 
@@ -22,11 +23,13 @@ class Rate:
     millisecond what comes too fast. An objection sets the limit to 0.8 of the good answers of the
     last second, at most once a second. Every clean second adds a sixteenth of that; after five of
     them the steps double. A limit of which not half is used any more is dropped. A source that asks
-    for a pause gets it from every request. Time is given by the caller, in seconds.
+    for a pause gets it from every request. Above *most* requests a second it never goes, whatever
+    the source says. Time is given by the caller, in seconds.
     """
 
-    def __init__(self) -> None:
-        self._limit: float | None = None
+    def __init__(self, most: float | None = None) -> None:
+        self._most = most
+        self._limit: float | None = most
         self._opens = self._slot = self._lowered = _NEVER
         self._window: float | None = None
         self._good, self._before = 0, 0.0
@@ -34,7 +37,7 @@ class Rate:
 
     @property
     def limit(self) -> float | None:
-        """Requests a second at the most; None where the source has not objected."""
+        """Requests a second at the most; None where neither the source nor the user objects."""
         return self._limit
 
     @property
@@ -64,7 +67,7 @@ class Rate:
         if now - self._lowered >= _WINDOW_SECONDS:
             self._lowered = now
             left = _WINDOW_SECONDS - max(0.0, now - (self._window or now))
-            self._limit = max(_LEAST, _SHARE * (self._good + self._before * left))
+            self._limit = self._below(max(_LEAST, _SHARE * (self._good + self._before * left)))
             self._step = max(_LEAST, self._limit / _STEPS)
             self._slot = now + 1.0 / self._limit
         if asked is not None:
@@ -83,6 +86,10 @@ class Rate:
 
     def _grow(self, limit: float) -> None:
         if self._clean > _CLEAN and 2 * self._before < limit:
-            self._limit, self._slot = None, _NEVER
+            self._limit, self._slot = self._most, _NEVER
         else:
-            self._limit = limit + self._step * 2 ** max(0, self._clean - _CLEAN)
+            steps = 2.0 ** min(_MOST_DOUBLED, max(0, self._clean - _CLEAN))
+            self._limit = self._below(limit + self._step * steps)
+
+    def _below(self, limit: float) -> float:
+        return limit if self._most is None else min(limit, self._most)
