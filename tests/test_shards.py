@@ -303,6 +303,7 @@ def test_what_makes_no_sense_is_refused_before_an_image_is_asked_for(
         (["--no-folder", "--export", "coco"], "format coco needs a folder"),
         (["--no-folder", "--export", "webdataset", "--export-out", "x"], "no --export-out"),
         (["--shard-size", "9"], "--shard-size needs --no-folder"),
+        (["--no-folder", "--export", "parquet", "--engine", "ray"], "are made by one process"),
     ],
 )
 def test_flags_that_do_not_go_together(

@@ -193,6 +193,11 @@ def _check_export(options: Namespace) -> None:
             "--no-folder writes the shards of --export NAME straight into --out",
             remedy="give --export webdataset or parquet, and no --export-out",
         )
+    if options.no_folder and options.engine != "local":
+        raise UsageError(
+            "the shards of --no-folder are made by one process",
+            remedy="leave out --engine, or --no-folder and export afterwards",
+        )
     if options.export is None:
         if options.export_out is not None:
             raise UsageError("--export-out needs --export", remedy="add --export NAME")
