@@ -55,13 +55,14 @@ SPREAD := $(CLUSTER)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test consumers test-consumers cluster test-cluster faults bench bench-quick peers check lint format docs pictures site lock build clean
+.PHONY: help demo test consumers test-consumers cluster test-cluster bench-cluster faults bench bench-quick peers check lint format docs pictures site lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
 	@echo 'make test-cluster   download over a real Ray on loopback'
+	@echo 'make bench-cluster   what a worker costs, all of Open Images simulated, and their page'
 	@echo 'make faults   every fault, for us and beside other programs (two hours); the tables of it'
 	@echo 'make bench    every measure at full size, beside other programs, and the page of it'
 	@echo 'make bench-quick   the same, small: counts are asserted, times are printed'
@@ -94,6 +95,11 @@ cluster: $(SPREADERS)
 # Warnings of other people's code are theirs.
 test-cluster: $(SPREADERS)
 	$(SPREAD) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/cluster
+
+# Measures on a quiet machine with nginx, then a simulation; docs/concepts/scale.json and its page.
+bench-cluster: $(SPREADERS)
+	$(SPREAD) -m bench.scale measure
+	$(SPREAD) -m bench.scale simulate
 
 # What FAULTS gives goes to bench/faults.py: --only-suite, --only-peers, --rounds 3.
 faults: $(DEV)

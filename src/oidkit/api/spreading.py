@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from oidkit.api.shards import Batch, Errand, Shard, cut, shard_size
@@ -279,7 +279,7 @@ class _Giving:
             return
         out.files.add(record.path)
         out.deaths = 0
-        image = PurePosixPath(record.path).stem
+        image = record.path.rpartition("/")[2]
         if image not in out.images:
             out.images.add(image)
             self._count(record)
