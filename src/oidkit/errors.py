@@ -158,8 +158,10 @@ class DiskError(OidError, OSError):
 
     exit_code = 5
 
-    def __init__(self, path: object, *, because: str, remedy: str = "") -> None:
-        super().__init__(f"cannot write {path}: {because}", remedy=remedy)
+    def __init__(
+        self, path: object, *, because: str, remedy: str = "", doing: str = "write"
+    ) -> None:
+        super().__init__(f"cannot {doing} {path}: {because}", remedy=remedy)
         self.path = str(path)
 
     @classmethod
