@@ -185,7 +185,7 @@ class Bucket:
                 where,
                 because="permission denied",
                 remedy="check your credentials for it, or choose another place",
-                doing=doing,
+                cause=f"cannot {doing} {where}: permission denied",
             )
         return BucketError(
             f"{where} could not be reached: {sentence_of(error)}",
