@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +20,7 @@ from oidkit.catalog import LABELS
 from oidkit.objectpath import ObjectPath
 from oidkit.selection import Selection
 from oidkit.shelf import location_of
-from oidkit.testing import Fault, MirrorServer, make_release
+from oidkit.testing import MirrorServer, PerSplit, make_release
 from oracle import differences
 from servers import upload
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMPLETE_BUT_MISSING = 3
+INTERRUPTED = 130
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +65,11 @@ def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 @pytest.fixture
-def settings(server: MirrorServer, cache: Path) -> Settings:
-    """Read from the server, whose books begin with the test."""
-    server.hook, server.delay = None, 0.0
+def settings(server: MirrorServer, cache: Path) -> Iterator[Settings]:
+    """Read from the server, whose books begin with the test, and whose faults end with it."""
     server.reset()
-    return Settings(source=server.url, cache=cache)
+    yield Settings(source=server.url, cache=cache)
+    server.hook, server.delay = None, 0.0
 
 
 @pytest.fixture(scope="module")
@@ -201,16 +205,22 @@ def command_of(server: MirrorServer, place: str, cache: Path) -> list[str]:
     return [*command, "--out", place, "--quiet"]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.7])
+@pytest.mark.parametrize(
+    ("share", "number"),
+    [(0.1, signal.SIGKILL), (0.4, signal.SIGINT), (0.7, signal.SIGKILL)],
+    ids=["early", "interrupted", "late"],
+)
 def test_killed_and_run_again(
     settings: Settings,
     server: MirrorServer,
     store: Store,
     folder: Path,
     tmp_path: Path,
+    *,
     share: float,
+    number: signal.Signals,
 ) -> None:
-    """After `kill -9` the same command comes to the same; what is in the bucket comes no more."""
+    """After `kill -9`, or Ctrl-C, the same command comes to the same; what is there stays."""
     prefix = f"killed-{share}"
     command = command_of(server, f"s3://{BUCKET}/{prefix}", settings.cache_folder)
     env = user_of(store, tmp_path / "home")
@@ -223,8 +233,9 @@ def test_killed_and_run_again(
         assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.killpg(process.pid, number)
+    process.communicate(timeout=60)
+    assert process.returncode == (INTERRUPTED if number == signal.SIGINT else -number)
     time.sleep(0.3)  # what was under way may still arrive
     there = {path.rpartition("/")[2] for path in store.keys(f"{prefix}/images/")}
     assert there
@@ -305,105 +316,39 @@ def test_a_source_at_the_same_endpoint_is_read_anonymously(
     }
 
 
-# -- verify, stats, export ----------------------------------------------------------------------
+# -- values and memory -------------------------------------------------------------------------
 
 
-def test_an_image_that_comes_damaged_is_no_object(
-    settings: Settings, server: MirrorServer, store: Store
-) -> None:
-    """What never matches its checksum is exit 6, and does not stand in the bucket."""
-    server.hook = lambda request: (
-        Fault(flip=100) if request.path.endswith(".jpg") and "/test/" in request.path else None
-    )
-    selection = Selection(("Handgun",), splits=("test",))
-    summary = download(selection, f"s3://{BUCKET}/damaged", settings=settings)
-    assert summary.exit_code == 6
-    assert not [key for key in store.keys("damaged/images") if key.endswith(".jpg")]
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(store: Store, tmp_path: Path) -> None:
+    """Four times the images, of 60 kB each, take as much memory as a quarter of them."""
+    peaks = []
+    for images in (300, 1_200):
+        home, spec = tmp_path / str(images), replace(SPEC, labels=("boxes",), jpeg_bytes=60_000)
+        spec = replace(spec, images=PerSplit(images, 2, 2))
+        with MirrorServer(make_release(home / "mirror", spec).root) as source:
+            command = ["download", "Person", "--labels", "boxes", "--layout", "flat", "--quiet"]
+            command += ["--source", source.url, "--cache", str(home / "cache")]
+            command += ["--out", f"s3://{BUCKET}/memory-{images}"]
+            done = subprocess.run(
+                [sys.executable, "-c", _MEASURED, *command],
+                env=user_of(store, home / "home"),
+                capture_output=True,
+                check=False,
+            )
+        assert done.returncode == COMPLETE_BUT_MISSING, done.stderr.decode()
+        peaks.append(int(done.stdout.split()[-1]) / 1024)
+    few, many = peaks
+    assert many - few < 20  # MB; the images are 30 more
 
 
-def test_verify_finds_what_is_wrong_and_repair_mends_it(
-    settings: Settings, server: MirrorServer, store: Store, folder: Path
-) -> None:
-    """Damaged, cut, absent and foreign objects are found, and those of ours come again."""
-    place = f"s3://{BUCKET}/verified"
-    download(CLASSES, place, settings=settings)
-    whole = store.tree("verified")
-    report = oidkit.verify(place, settings=settings)
-    assert report == oidkit.verify(folder, settings=settings)
-    assert (report.exit_code, report.damaged, report.absent) == (COMPLETE_BUT_MISSING, [], [])
-
-    images = sorted(path for path in whole if path.endswith(".jpg"))
-    masks = sorted(path for path in whole if path.endswith(".png"))
-    boxes = next(path for path in whole if path.endswith("_train_boxes.csv"))
-    damaged = [images[0], masks[0], boxes]
-    for path in damaged:
-        data = bytearray(whole[path])
-        data[len(data) // 2] ^= 1
-        store.put(f"verified/{path}", bytes(data))
-    cut, absent = images[1], sorted([images[2], images[-1], masks[-1]])
-    store.put(f"verified/{cut}", whole[cut][:-10])
-    for path in absent:
-        store.remove(f"verified/{path}")
-    foreign = ["csv/mine.txt", "images/train/a.jpg", "masks/zz/~.png"]
-    for path in foreign:
-        store.put(f"verified/{path}", b"mine")
-    store.put("verified/notes.txt", b"beside ours, and nobody's business")
-
-    report = oidkit.verify(place, settings=settings)
-    assert report.damaged == sorted([*damaged, cut])
-    assert (report.absent, report.foreign, report.exit_code) == (absent, foreign, 6)
-    server.reset()
-    mended = oidkit.verify(place, repair=True, settings=settings)
-    assert (mended.damaged, mended.absent, mended.foreign) == ([], [], foreign)
-    assert mended.repaired == len(damaged) + 1 + len(absent)
-    asked = {path.rpartition("/")[2] for path in images_asked(server)}
-    assert asked <= {path.rpartition("/")[2] for path in (cut, *damaged, *absent)}
-    store.remove("verified/notes.txt")
-    for path in foreign:
-        store.remove(f"verified/{path}")
-    assert differences(store.tree("verified"), whole) == []
-
-
-def test_a_verify_of_whole_objects_reads_none_of_the_images(
-    settings: Settings, store: Store
-) -> None:
-    """The ETag of an image is its MD5; masks, which are known by their CRC-32, are read."""
-    place = f"s3://{BUCKET}/by-etag"
-    download(CLASSES, place, settings=settings)
-    store.log.clear()
-    oidkit.verify(place, settings=settings)
-    read = [each.path for each in store.log if each.method == "GET" and not each.query]
-    assert not [path for path in read if "/images/" in path or "/csv/" in path]
-    lists = [each for each in store.log if "list-type" in each.query]
-    assert len(lists) <= 6
-
-
-def test_stats_are_those_of_the_folder(settings: Settings, store: Store, folder: Path) -> None:
-    """Every number is the same."""
-    place = f"s3://{BUCKET}/counted"
-    download(CLASSES, place, settings=settings)
-    one, other = oidkit.stats(place).as_dict(), oidkit.stats(folder).as_dict()
-    differing = {name for name in one if one[name] != other[name]}
-    assert differing <= {"folder", "root", "path"}
-
-
-@pytest.mark.parametrize(
-    ("name", "workers"),
-    [("coco", 1), ("coco", 2), ("yolo", 2), ("voc", 1), ("webdataset", 2), ("parquet", 1)],
-)
-def test_an_export_is_that_of_the_folder(
-    settings: Settings, store: Store, folder: Path, tmp_path: Path, name: str, workers: int
-) -> None:
-    """The files are the same to the byte, from one process and from several."""
-    place = f"s3://{BUCKET}/exported"
-    if not store.keys("exported/"):
-        download(CLASSES, place, settings=settings)
-    one = oidkit.export(place, tmp_path / "one" / "x", name, workers=workers)
-    other = oidkit.export(folder, tmp_path / "other" / "x", name, workers=workers)
-    assert one.pictures == other.pictures
-    trees = [tree(tmp_path / each / "x") for each in ("one", "other")]
-    assert trees[0]
-    assert differences(*trees) == []
+_MEASURED = """
+import resource, sys
+from oidkit.cli import main
+code = main(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+sys.exit(code)
+"""
 
 
 def test_locations_are_values(store: Store) -> None:
