@@ -219,7 +219,7 @@ def test_damage_in_the_cache_is_not_pushed(first: Settings, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("ftp://host/x", "is no place for an index"),
+        ("ftp://host/x", "is no address that is known"),
         ("s3://", "names no bucket"),
         ("http://", "names no host"),
     ],

@@ -376,6 +376,8 @@ def read_dataset(root: Location) -> Dataset | None:
     try:
         return Dataset(root, Manifest(root / ".oid", writable=False), writable=False)
     except OSError as error:
+        if isinstance(error, DiskError):
+            raise
         because = (error.strerror or "it cannot be read").lower()
         raise DiskError(error.filename or root, because=because) from error
 

@@ -37,19 +37,21 @@ def demo(
     """
     from oidkit.api.downloading import download
     from oidkit.api.settings import Settings
+    from oidkit.shelf import folder_of
     from oidkit.testing import MirrorServer, ReleaseSpec, make_release
 
+    folder = folder_of(out, what="the demo")
     # Windows cannot remove a file that is still mapped; what is left there is only temporary.
-    with tempfile.TemporaryDirectory(prefix="oid-demo-", ignore_cleanup_errors=True) as folder:
-        mirror = Path(folder, "mirror")
+    with tempfile.TemporaryDirectory(prefix="oid-demo-", ignore_cleanup_errors=True) as made_in:
+        mirror = Path(made_in, "mirror")
         made = make_release(mirror, replace(ReleaseSpec.demo(), seed=seed, jpegs="all"))
         with MirrorServer(mirror) as server:
             images = sum(made.jpegs.values())
             on_event(Noted(f"made a release of {images} images, served at {server.url}"))
             settings = Settings(
-                source=server.url, cache=Path(folder, "cache"), release=catalog.LATEST
+                source=server.url, cache=Path(made_in, "cache"), release=catalog.LATEST
             )
-            return download(CLASS, out, settings=settings, on_event=on_event)
+            return download(CLASS, folder, settings=settings, on_event=on_event)
 
 
 def worth_a_look(out: Path | str = "open-images-demo") -> list[str]:

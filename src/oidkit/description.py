@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from oidkit.catalog import RELEASES
 from oidkit.disk import write_atomically
-from oidkit.errors import DiskError, UsageError
+from oidkit.errors import DiskError, OidError, UsageError
 from oidkit.recipe import Recipe
 from oidkit.selection import Selection
 
@@ -57,19 +57,30 @@ def describe(root: Location) -> Description | None:
     """
     path = root / ".oid" / "dataset.json"
     try:
-        return _described(json.loads(path.read_bytes()))
+        data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OidError:
+        # Of a bucket; that says what it is.
+        raise
+    except OSError as error:
+        raise _unreadable(path) from error
+    try:
+        return _described(json.loads(data))
     except _NewerError as error:
         raise UsageError(
             f"{root} was written by a newer oidkit", remedy="update oidkit, or choose another --out"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(
-            f"{path} cannot be read",
-            remedy="choose another --out, or remove that one file if the folder is yours; "
-            "recipe.toml beside it says the same",
-        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Location) -> UsageError:
+    return UsageError(
+        f"{path} cannot be read",
+        remedy="choose another --out, or remove that one file if the folder is yours; "
+        "recipe.toml beside it says the same",
+    )
 
 
 class _NewerError(Exception):

@@ -488,14 +488,13 @@ def check_no_link(path: Location, *, whole: str) -> None:
 def check_place(folder: Location) -> None:
     """Try, without making anything that stays, that *folder* could be written or made.
 
-    Of a bucket it is tried that it is there, and that what it holds may be listed.
+    Of a bucket nothing is tried: that it is there is known, and to try more would leave an object.
 
     Raises:
         DiskError: it could not.
 
     """
     if isinstance(folder, ObjectPath):
-        folder.is_dir()
         return
     place = folder.absolute()
     if place.is_dir():

@@ -169,8 +169,9 @@ class DiskError(OidError, OSError):
 
     exit_code = 5
 
-    def __init__(self, path: object, *, because: str, remedy: str = "") -> None:
-        super().__init__(f"cannot write {path}: {because}", remedy=remedy)
+    def __init__(self, path: object, *, because: str, remedy: str = "", cause: str = "") -> None:
+        """Say that *path* cannot be written, or what else is the *cause*."""
+        super().__init__(cause or f"cannot write {path}: {because}", remedy=remedy)
         self.path = str(path)
 
     @classmethod

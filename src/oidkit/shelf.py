@@ -7,6 +7,7 @@ user's own credentials; those never reach a source, which is read anonymously.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Place", "Shelf", "folder_of", "location_of", "parse_place"]
 
 _BUCKETS = ("s3", "gs", "az")
+# Others can be no part of a request; the client panics at some. Azure has names with `$`.
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
 _KINDS = "a folder, file://, http://, https://, s3://, gs:// or az://"
 
 
@@ -92,7 +95,7 @@ def parse_place(text: str) -> Place:
         UsageError: it is of no kind that is known, or names no host or bucket.
 
     """
-    scheme = urlsplit(text).scheme if "://" in text else ""
+    scheme = text.partition("://")[0].lower() if "://" in text else ""
     if scheme == "file":
         from urllib.request import url2pathname
 
@@ -105,18 +108,51 @@ def parse_place(text: str) -> Place:
         return Place(parse_source(text, official={}).name, text.rstrip("/"))
     if scheme not in _BUCKETS:
         raise UsageError(f"'{text}' is no address that is known", remedy=f"give {_KINDS}")
-    if not _parts(text)[1]:
-        raise UsageError(f"'{text}' names no bucket", remedy=f"write {scheme}://bucket/prefix")
+    _check_bucket(text)
     return Place(text.rstrip("/"), text.rstrip("/"))
+
+
+def _check_bucket(text: str) -> None:
+    """Refuse the address of a bucket that names none, or what no store would take as it is."""
+    scheme, bucket, prefix = _parts(text)
+    if not bucket:
+        raise UsageError(f"'{text}' names no bucket", remedy=f"write {scheme}://bucket/prefix")
+    if "@" in bucket:
+        raise UsageError(
+            f"an address of {scheme}:// holds no credentials",
+            remedy="give them by the variables or files that are usual for it",
+        )
+    if not _BUCKET_NAME.fullmatch(bucket):
+        raise UsageError(
+            f"'{bucket}' in '{text}' is no name of a bucket",
+            remedy="those have letters, digits, '.', '-' and '_'",
+        )
+    odd = [part for part in prefix.split("/") if part in {".", ".."} or not part.isprintable()]
+    if odd or "//" in prefix:
+        raise UsageError(
+            f"'{text}' has an empty part, '.', '..' or a control character in its prefix",
+            remedy=f"write {scheme}://bucket/prefix",
+        )
 
 
 def location_of(text: Location | str) -> Location:
     """Read where a dataset lies: the path of a folder, ``file://``, or the address of a bucket.
 
+    A bucket is asked whether it is there and may be listed, so that anything else is told at once.
+
     Raises:
-        UsageError: it is of no kind that a dataset can lie in, or names no bucket.
+        UsageError: it is of no kind that a dataset can lie in, or names no bucket that there is.
+        DiskError: there is no permission to list the bucket.
+        BucketError: its store could not be reached.
 
     """
+    scheme, sign, rest = str(text).partition(":/")
+    if isinstance(text, (str, Path)) and sign and scheme in _BUCKETS and rest[:1] != "/":
+        # A `Path` of an address has lost one of its slashes.
+        raise UsageError(
+            f"'{text}' is no address of a bucket",
+            remedy=f"write {scheme}://bucket/prefix, in Python as a text",
+        )
     if not isinstance(text, str):
         return text
     if "://" not in text:
@@ -131,7 +167,9 @@ def location_of(text: Location | str) -> Location:
         )
     from oidkit.store.bucket import Bucket
 
-    return ObjectPath(Bucket(scheme, bucket, prefix))
+    found = Bucket(scheme, bucket, prefix)
+    found.reach()
+    return ObjectPath(found)
 
 
 def folder_of(text: Path | str, *, what: str) -> Path:
@@ -153,8 +191,10 @@ def folder_of(text: Path | str, *, what: str) -> Path:
 
 
 def _parts(address: str) -> tuple[str, str, str]:
-    parts = urlsplit(address)
-    return parts.scheme, parts.netloc, parts.path.strip("/")
+    """Give scheme, bucket and prefix; to a store `#`, `?` and `%` are signs like others."""
+    scheme, _, rest = address.partition("://")
+    bucket, _, prefix = rest.partition("/")
+    return scheme.lower(), bucket, prefix.strip("/")
 
 
 @dataclass(frozen=True, slots=True)

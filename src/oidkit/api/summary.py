@@ -102,7 +102,7 @@ class Summary:
         rows += [(label, f"{count:,}") for label, count in counts if label != "masks"]
         requests = f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
         came = f"{byte_count(self.received_bytes)} in {duration(self.seconds)} with {requests}"
-        return [*rows, ("received", came), ("folder", self.out)]
+        return [*rows, ("received", came), ("bucket" if "://" in self.out else "folder", self.out)]
 
     def _repr_html_(self) -> str:
         return fields_table("What a download came to", self.as_rows())

@@ -37,7 +37,11 @@ def arguments(parser: Parser) -> None:
         "DIR/.oid/recipe.toml of another dataset",
     )
     parser.add_argument(
-        "--out", default="open-images", metavar="DIR", help="dataset folder (default: open-images)"
+        "--out",
+        default="open-images",
+        metavar="DIR",
+        help="dataset folder, or the address of a bucket that you may write to, such as "
+        "s3://bucket/prefix, gs:// or az:// (default: open-images)",
     )
     add_selection(parser)
     parser.add_argument(
@@ -176,7 +180,8 @@ def _to_look_at(options: Namespace, summary: Summary) -> list[str]:
 
     if not (summary.images.fetched or summary.images.present):
         return []
-    return [f"report    oid report {shlex.quote(options.out)}"]
+    command = "stats" if "://" in summary.out else "report"
+    return [f"{command:<8}  oid {command} {shlex.quote(options.out)}"]
 
 
 def _place_of_export(options: Namespace) -> str:
@@ -202,11 +207,9 @@ def _check_export(options: Namespace) -> None:
         if options.export_out is not None:
             raise UsageError("--export-out needs --export", remedy="add --export NAME")
         return
-    from pathlib import Path
-
     from oidkit.formats.folder import check_out
     from oidkit.formats.registry import format_named
-    from oidkit.shelf import location_of
+    from oidkit.shelf import folder_of, location_of
 
     format_named(options.export, {})
     if options.no_images:
@@ -214,8 +217,15 @@ def _check_export(options: Namespace) -> None:
             "--export needs the images, and --no-images leaves them out",
             remedy="leave out one of them",
         )
-    if not options.no_folder:
-        check_out(Path(_place_of_export(options)), dataset=location_of(options.out))
+    if options.no_folder:
+        return
+    if options.export_out is None and "://" in options.out:
+        raise UsageError(
+            "an export needs a folder, and --out is none",
+            remedy="add --export-out DIR, or --no-folder",
+        )
+    place = folder_of(_place_of_export(options), what="an export")
+    check_out(place, dataset=location_of(options.out))
 
 
 def _exported(options: Namespace) -> ExportSummary | None:

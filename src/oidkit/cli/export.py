@@ -21,7 +21,7 @@ _READERS: dict[type, Callable[[str], Any]] = {int: whole, float: share, str: str
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid export``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    parser.add_argument("folder", metavar="DIR", help="the folder or address of a download")
     parser.add_argument("--format", required=True, metavar="NAME", help=_formats())
     parser.add_argument(
         "--out",

@@ -57,7 +57,7 @@ def tell_shards(summary: ShardSummary) -> None:
 
 def planned(plan: Plan, *, out: Path | str) -> list[str]:
     """Write what a download would do, for people."""
-    return _aligned([*plan.as_rows(), ("folder", str(out))])
+    return _aligned([*plan.as_rows(), ("bucket" if "://" in str(out) else "folder", str(out))])
 
 
 def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:

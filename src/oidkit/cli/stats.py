@@ -15,7 +15,7 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid stats``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    parser.add_argument("folder", metavar="DIR", help="the folder or address of a download")
     parser.add_argument(
         "--top",
         type=whole,

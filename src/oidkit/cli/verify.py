@@ -18,7 +18,7 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid verify``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    parser.add_argument("folder", metavar="DIR", help="the folder or address of a download")
     parser.add_argument(
         "--repair", action="store_true", help="fetch again what is damaged or not there"
     )
@@ -41,7 +41,7 @@ def run(options: Namespace) -> int:
     if options.json:
         json_value(report.as_dict())
     else:
-        lines(_listed(report))
+        lines(_listed(report, "bucket" if "://" in options.folder else "folder"))
     if report.cache:
         say("what is damaged in the cache can be built again: add --repair")
     if wrong := len(report.damaged) + len(report.absent):
@@ -51,7 +51,7 @@ def run(options: Namespace) -> int:
     return report.exit_code
 
 
-def _listed(report: Report) -> Iterator[str]:
+def _listed(report: Report, place: str) -> Iterator[str]:
     groups = {
         "damaged": report.damaged,
         "absent": report.absent,
@@ -66,7 +66,7 @@ def _listed(report: Report) -> Iterator[str]:
     counts = [
         f"{number(report.checked, 'file')} checked",
         f"{len(report.damaged):,} damaged",
-        f"{len(report.absent):,} absent from the folder",
+        f"{len(report.absent):,} absent from the {place}",
         f"{len(report.missing):,} missing at the source",
         f"{len(report.foreign):,} foreign",
     ]

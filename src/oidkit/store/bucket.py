@@ -63,6 +63,16 @@ class Bucket:
     def name(self) -> str:
         return self._name
 
+    def reach(self) -> None:
+        """Ask for what is there, without patience: who has misspelt an address is told soon."""
+        import obstore
+
+        store = opened(*self._address, writes=True, patient=False)
+        try:
+            next(obstore.list(store), None)
+        except Exception as error:
+            raise self._meant(error, "", doing="list") from error
+
     def facts(self, key: str) -> Facts | None:
         import obstore
 
@@ -72,7 +82,7 @@ class Bucket:
             self._check_bucket(error)
             return None
         except Exception as error:
-            raise self._meant(error, key) from error
+            raise self._meant(error, key, doing="read") from error
 
     def read(self, key: str) -> bytes:
         import obstore
@@ -83,7 +93,7 @@ class Bucket:
             self._check_bucket(error)
             raise FileNotFoundError(2, "no such object", f"{self._name}/{key}") from error
         except Exception as error:
-            raise self._meant(error, key) from error
+            raise self._meant(error, key, doing="read") from error
 
     def read_all(self, keys: Sequence[str]) -> dict[str, bytes]:
         def read(key: str) -> bytes | None:
@@ -146,7 +156,7 @@ class Bucket:
             for some in obstore.list(self._store, prefix=front, chunk_size=_LISTED_AT_ONCE):
                 yield from map(_facts, some)
         except Exception as error:
-            raise self._meant(error, folder) from error
+            raise self._meant(error, folder, doing="list") from error
 
     def right_in(self, folder: str) -> tuple[list[str], list[Facts]]:
         import obstore
@@ -154,14 +164,14 @@ class Bucket:
         try:
             found = obstore.list_with_delimiter(self._store, prefix=folder or None)
         except Exception as error:
-            raise self._meant(error, folder) from error
+            raise self._meant(error, folder, doing="list") from error
         return [*found["common_prefixes"]], [*map(_facts, found["objects"])]
 
     def _check_bucket(self, error: Exception) -> None:
         if lacks_bucket(error):
-            raise self._meant(error, "") from error
+            raise self._meant(error, "", doing="read") from error
 
-    def _meant(self, error: Exception, key: str) -> OidError:
+    def _meant(self, error: Exception, key: str, *, doing: str = "write") -> OidError:
         if isinstance(error, OidError):
             return error
         where = f"{self._name}/{key}".rstrip("/")
@@ -175,6 +185,7 @@ class Bucket:
                 where,
                 because="permission denied",
                 remedy="check your credentials for it, or choose another place",
+                cause=f"cannot {doing} {where}: permission denied",
             )
         return BucketError(
             f"{where} could not be reached: {sentence_of(error)}",

@@ -227,8 +227,12 @@ class ObjectShelf:
         )
 
 
-def opened(scheme: str, bucket: str, prefix: str, *, writes: bool) -> ObjectStore:
+def opened(
+    scheme: str, bucket: str, prefix: str, *, writes: bool, patient: bool = True
+) -> ObjectStore:
     """Open a bucket; one that is only read is so anonymously where the user has no credentials.
+
+    One that is not *patient* waits some seconds for an answer, and asks twice at most.
 
     Raises:
         UsageError: the library is not installed, or the address or a variable makes no sense.
@@ -257,13 +261,13 @@ def opened(scheme: str, bucket: str, prefix: str, *, writes: bool) -> ObjectStor
             config=config,
             client_options={
                 "allow_http": True,
-                "connect_timeout": timedelta(seconds=15),
-                "timeout": timedelta(seconds=300),  # of a whole request
+                "connect_timeout": timedelta(seconds=15 if patient else 5),
+                "timeout": timedelta(seconds=300 if patient else 10),  # of a whole request
             },
             # What is read is asked for again by the loop that asks for everything.
             retry_config={
-                "max_retries": 3 if writes else 0,
-                "retry_timeout": timedelta(seconds=60),
+                "max_retries": (3 if patient else 1) if writes else 0,
+                "retry_timeout": timedelta(seconds=60 if patient else 10),
             },
         )
     except Exception as error:
@@ -313,5 +317,6 @@ def is_denied(error: Exception) -> bool:
 def sentence_of(error: Exception) -> str:
     """Shorten what the client says: it gives the request, all causes, and how often it tried."""
     text = str(error).split("\n", 1)[0]
-    text = re.sub(r", after \d+ retries.*?(?= - )", "", text)
-    return re.sub(r"//[^/@\s]*@", "//", text)[:_SHOWN]
+    text = re.sub(r"^Generic \w+ error: (Error performing [\w ]+ request: )?", "", text)
+    text = re.sub(r"( in [\d.]+[mµn]?s)?(, after \d+ retries.*?)?(?= - )", "", text)
+    return re.sub(r"//[^/@\s]*@", "//", text)[:_SHOWN].rstrip(" :")
