@@ -176,9 +176,10 @@ class Bucket:
             return error
         where = f"{self._name}/{key}".rstrip("/")
         if lacks_bucket(error):
+            more = " and AWS_ENDPOINT_URL" if self._address[0] == "s3" else ""
             return UsageError(
                 f"the bucket '{self._bucket}' of {self._name} does not exist",
-                remedy="make it first, or check the address and AWS_ENDPOINT_URL",
+                remedy=f"make it first, or check the address{more}",
             )
         if is_denied(error):
             return DiskError(
