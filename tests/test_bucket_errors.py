@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 import oidkit
 from buckets import BUCKET, SPEC, Asked, Store, ours, served, user_of
 from cli_runs import sentence
-from mirrors import run, tree
+from mirrors import environment, run, tree
 from oidkit.api import Settings, download
 from oidkit.cli import main
 from oidkit.errors import BucketError, UsageError
@@ -251,6 +252,24 @@ def test_no_permission_to_read(store: Store, refused: Callable[..., str]) -> Non
     for command in (into(f"s3://{BUCKET}/x"), ["verify", f"s3://{BUCKET}/x"]):
         said = refused(DISK, *command)
         assert f"cannot read s3://{BUCKET}/x/.oid/dataset.json: permission denied" in said
+
+
+def test_no_permission_to_delete(store: Store, server: MirrorServer, tmp_path: Path) -> None:
+    """What is to be kept is complete all the same: journals stay, and are merged once more."""
+    store.refuse = lambda asked: (
+        403 if asked.method == "DELETE" or asked.query.startswith("delete") else None
+    )
+    words = [*into(f"s3://{BUCKET}/kept"), "--json"]
+    env = environment(**store.environment, OID_CACHE=str(tmp_path / "c"), OID_SOURCE=server.url)
+    codes = []
+    for _ in range(2):
+        done = run(*words, env=env)
+        codes.append(done.returncode)
+        found = store.tree("kept")
+        assert [name for name in found if "journal" in name]
+    assert codes in ([0, 0], [3, 3]), done.stderr
+    assert json.loads(done.stdout)["images"]["fetched"] == 0
+    assert found[".oid/manifest.csv"].count(b"image,") > 1
 
 
 def test_no_credentials(

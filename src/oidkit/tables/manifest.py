@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from oidkit.disk import Record, holds, move, stamp, write_atomically
-from oidkit.errors import UsageError
+from oidkit.errors import DiskError, UsageError
 from oidkit.objectpath import ObjectPath
 from oidkit.tables.journal import COLUMNS, SYNCED, Found, free_name, journals
 from oidkit.tables.objectjournal import ObjectJournal, open_journal
@@ -284,7 +284,9 @@ class Manifest:
             if stale and not self._write(rows, instead=before):
                 continue
             for each in found:
-                each.path.unlink(missing_ok=True)
+                # In a bucket that may be forbidden. What stays is merged again, to the same rows.
+                with contextlib.suppress(DiskError):
+                    each.path.unlink(missing_ok=True)
             return
 
     def _standing(self, journal: Found) -> pl.DataFrame:
