@@ -150,6 +150,7 @@ def test_workers_that_are_killed(folder: Folder, machines: Any) -> None:
     assert images_asked(folder).total() - len(images_asked(folder)) <= 3 * 40
 
 
+@pytest.mark.slow
 def test_a_machine_that_goes_away(folder: Folder, machines: Any) -> None:
     """Its shard is taken over by the machines that are left."""
     folder.undisturbed.server.delay = 0.1
@@ -178,6 +179,7 @@ def test_a_driver_that_is_killed_and_run_again(folder: Folder, machines: Any) ->
     assert standing.isdisjoint(path.rpartition("/")[2] for path in images_asked(folder))
 
 
+@pytest.mark.slow
 def test_ctrl_c(folder: Folder, machines: Any) -> None:
     """The workers end what they write, the command says one sentence, and a rerun goes on."""
     folder.undisturbed.server.delay = 0.1
@@ -193,6 +195,7 @@ def test_ctrl_c(folder: Folder, machines: Any) -> None:
     folder.check_complete(folder.run(*spread(folder, machines)))
 
 
+@pytest.mark.slow
 def test_a_cluster_whose_processors_are_taken(folder: Folder, machines: Any) -> None:
     """The run waits until they are free, and says so."""
     holder = (
@@ -232,6 +235,7 @@ def test_a_cluster_whose_processors_are_taken(folder: Folder, machines: Any) -> 
     assert set(images_asked(folder).values()) == {1}
 
 
+@pytest.mark.slow
 def test_requests_are_limited_for_the_whole_run(folder: Folder, machines: Any) -> None:
     """However many workers there are, no more images are asked for in a second than was said."""
     times: list[float] = []
@@ -245,6 +249,7 @@ def test_requests_are_limited_for_the_whole_run(folder: Folder, machines: Any) -
         assert within <= 150 * 1.1 + 3
 
 
+@pytest.mark.slow
 def test_a_ray_of_its_own(folder: Folder) -> None:
     """Without an address one is started on this machine, and ended; only results are printed."""
     env = {name: value for name, value in os.environ.items() if name in ON_LOOPBACK}
