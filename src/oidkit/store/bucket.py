@@ -12,9 +12,9 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from oidkit.errors import BucketError, DiskError, OidError, UsageError
+from oidkit.errors import BucketError, DiskError, OidError
 from oidkit.objectpath import Facts
-from oidkit.store.objects import is_denied, lacks_bucket, opened, sentence_of
+from oidkit.store.objects import is_denied, lacks_bucket, no_bucket, opened, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -176,11 +176,7 @@ class Bucket:
             return error
         where = f"{self._name}/{key}".rstrip("/")
         if lacks_bucket(error):
-            more = " and AWS_ENDPOINT_URL" if self._address[0] == "s3" else ""
-            return UsageError(
-                f"the bucket '{self._bucket}' of {self._name} does not exist",
-                remedy=f"make it first, or check the address{more}",
-            )
+            return no_bucket(self._bucket, self._name)
         if is_denied(error):
             return DiskError(
                 where,

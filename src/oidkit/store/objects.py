@@ -34,6 +34,7 @@ __all__ = [
     "ObjectTransfer",
     "is_denied",
     "lacks_bucket",
+    "no_bucket",
     "opened",
     "sentence_of",
 ]
@@ -57,12 +58,23 @@ _KEYS = {
     "az": (
         "AZURE_STORAGE_ACCOUNT_KEY",
         "AZURE_STORAGE_ACCESS_KEY",
+        "AZURE_STORAGE_MASTER_KEY",
         "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_SAS_KEY",
+        "AZURE_STORAGE_TOKEN",
         "AZURE_STORAGE_CLIENT_ID",
         "AZURE_CLIENT_ID",
+        "AZURE_USE_AZURE_CLI",
+        "AZURE_STORAGE_USE_EMULATOR",
     ),
 }
 """Variables of which any says that there are credentials; the client reads them itself."""
+_ELSEWHERE = {
+    "s3": "AWS_ENDPOINT_URL",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME",
+}
+"""What else, beside the address, says which bucket is meant."""
 _GOOGLE_FILE = "~/.config/gcloud/application_default_credentials.json"
 _SHOWN = 200
 
@@ -212,10 +224,7 @@ class ObjectShelf:
         if isinstance(error, OidError):
             return error
         if lacks_bucket(error) or isinstance(error, FileNotFoundError):
-            return UsageError(
-                f"the bucket '{self._bucket}' of {self._name} does not exist",
-                remedy="make it first, or check the address and AWS_ENDPOINT_URL",
-            )
+            return no_bucket(self._bucket, self._name)
         if is_denied(error):
             return UsageError(
                 f"there is no permission to {what} {self._name}",
@@ -304,6 +313,15 @@ def _profile() -> dict[str, Any]:
 def lacks_bucket(error: Exception) -> bool:
     """Tell whether an error says that the bucket is not there."""
     return any(f">{code}<" in str(error) for code in ("NoSuchBucket", "ContainerNotFound"))
+
+
+def no_bucket(bucket: str, name: str) -> UsageError:
+    """Say that the bucket of an address is not there."""
+    variable = _ELSEWHERE[name.partition("://")[0]]
+    return UsageError(
+        f"the bucket '{bucket}' of {name} does not exist",
+        remedy=f"make it first, or check the address and {variable}",
+    )
 
 
 def is_denied(error: Exception) -> bool:

@@ -49,7 +49,8 @@ class _OfIndex(Body):
             bucket = error.cause.partition(": the bucket ")[2]
             if bucket:
                 cause = f"{self._place}: the bucket {bucket}"
-                self.error = UsageError(cause, remedy="check the address and AWS_ENDPOINT_URL")
+                remedy = "check the address and the variables of its store"
+                self.error = UsageError(cause, remedy=remedy)
             elif self._listed:
                 cause = f"the index at {self._place} is damaged: it lacks {self.name}"
                 self.error = IntegrityError(cause, remedy=_AGAIN)
