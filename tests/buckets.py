@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from oidkit.testing import MirrorServer
     from oracle import Tree
 
 SPEC = replace(
@@ -194,3 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Say nothing."""
+
+
+def images_asked(server: MirrorServer) -> list[str]:
+    """Give the images that the source was asked for."""
+    return [each.path for each in server.log if each.path.startswith("open-images-dataset/")]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import oidkit
-from buckets import BUCKET, KEYS, SPEC, Store, ours, served, user_of
+from buckets import BUCKET, KEYS, SPEC, Store, images_asked, user_of
 from mirrors import CLASSES, run, start, tree
 from oidkit.api import Settings, download
 from oidkit.catalog import LABELS
@@ -25,64 +25,13 @@ from oracle import differences
 from servers import upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 COMPLETE_BUT_MISSING = 3
 INTERRUPTED = 130
 
 
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a release of some images, of which a tenth is missing."""
-    return make_release(tmp_path_factory.mktemp("mirror"), SPEC).root
-
-
-@pytest.fixture(scope="module")
-def server(mirror: Path) -> Iterator[MirrorServer]:
-    """Serve it."""
-    with MirrorServer(mirror) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the tables for all tests of this module."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Serve a bucket."""
-    with served(tmp_path_factory.mktemp("s3")) as store:
-        yield store
-
-
-@pytest.fixture
-def store(running: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Have the keys for the bucket, whose books begin with the test."""
-    return ours(running, monkeypatch)
-
-
-@pytest.fixture
-def settings(server: MirrorServer, cache: Path) -> Iterator[Settings]:
-    """Read from the server, whose books begin with the test, and whose faults end with it."""
-    server.reset()
-    yield Settings(source=server.url, cache=cache)
-    server.hook, server.delay = None, 0.0
-
-
-@pytest.fixture(scope="module")
-def folder(server: MirrorServer, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download two classes into a folder; nobody may change it."""
-    out = tmp_path_factory.mktemp("folder") / "out"
-    download(CLASSES, out, settings=Settings(source=server.url, cache=cache))
-    return out
-
-
-def images_asked(server: MirrorServer) -> list[str]:
-    """Give the images that the source was asked for."""
-    return [each.path for each in server.log if each.path.startswith("open-images-dataset/")]
+pytest_plugins = ["bucket_fixtures"]
 
 
 # -- what lies there ----------------------------------------------------------------------------

@@ -43,6 +43,7 @@ __all__ = [
     "listing",
     "locked",
     "make_lasting",
+    "matches",
     "move",
     "naming",
     "remove",
@@ -437,16 +438,21 @@ def digest(path: Location) -> str:
         )
 
 
+def matches(data: bytes, check: str) -> bool:
+    """Tell whether some content is the one that a record's check was made of."""
+    kind, _, value = check.partition(":")
+    return zlib.crc32(data) == int(value, 16) if kind == "crc32" else fingerprint(data) == check
+
+
 def holds(path: Location, *, size: int, check: str) -> bool:
     """Tell whether a file has the size and the content that a record says it has."""
     try:
         if path.is_symlink() or path.stat().st_size != size:
             return False
-        kind, _, value = check.partition(":")
         if not check:
             return True
-        if kind == "crc32":
-            return zlib.crc32(path.read_bytes()) == int(value, 16)
+        if check.startswith("crc32:"):
+            return matches(path.read_bytes(), check)
         return digest(path) == check
     except (OSError, ValueError):
         return False

@@ -96,26 +96,8 @@ class ObjectPath:
         return self.key.rpartition("/")[2] or self.objects.name.rpartition("/")[2]
 
     @property
-    def stem(self) -> str:
-        return PurePosixPath(self.name).stem
-
-    @property
-    def suffix(self) -> str:
-        return PurePosixPath(self.name).suffix
-
-    @property
     def parent(self) -> ObjectPath:
         return ObjectPath(self.objects, self.key.rpartition("/")[0])
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return (self.objects.name, *filter(None, self.key.split("/")))
-
-    def with_name(self, name: str) -> ObjectPath:
-        return self.parent / name
-
-    def joinpath(self, *more: str) -> ObjectPath:
-        return self / "/".join(more)
 
     def relative_to(self, other: ObjectPath) -> PurePosixPath:
         return PurePosixPath(self.key).relative_to(other.key)
@@ -173,14 +155,6 @@ class ObjectPath:
     def copy_to(self, other: ObjectPath) -> None:
         """Copy the object within the store."""
         self.objects.copy(self.key, other.key)
-
-    def rename(self, other: ObjectPath) -> ObjectPath:
-        """Copy the object, and remove it under its own name."""
-        self.copy_to(other)
-        self.unlink()
-        return other
-
-    replace = rename
 
     def unlink(self, *, missing_ok: bool = False) -> None:
         if not missing_ok:

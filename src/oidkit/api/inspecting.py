@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from oidkit.disk import TEMPORARY, digest
+from oidkit.disk import TEMPORARY, digest, matches
 from oidkit.errors import DiskError
 from oidkit.objectpath import ObjectPath
 
@@ -145,9 +143,4 @@ class _OfBucket:
 
 
 def _compared(record: Record, body: bytes) -> State:
-    kind, _, value = record.check.partition(":")
-    if kind == "crc32":
-        same = zlib.crc32(body) == int(value, 16)
-    else:
-        same = hashlib.md5(body, usedforsecurity=False).hexdigest() == value
-    return "ok" if same else "damaged"
+    return "ok" if matches(body, record.check) else "damaged"

@@ -23,7 +23,7 @@ from oidkit.api.opening import opened
 from oidkit.api.pictures import Asked, read_pictures, stems_of
 from oidkit.api.session import Session
 from oidkit.api.shardplace import Cut, Done, ShardPlace
-from oidkit.api.summary import Summary
+from oidkit.api.summary import Count, Summary
 from oidkit.api.work import Work
 from oidkit.choice import Choice
 from oidkit.dataset import Dataset
@@ -88,17 +88,14 @@ class ShardSummary(Summary):
     def take(self, note: Done) -> None:
         """Count a shard that was there."""
         self.kept += 1
-        asked = note.samples + len(note.missing) + len(note.damaged)
-        self.images.asked += asked
-        self.images.present += asked - len(note.missing)
-        self.images.missing += len(note.missing)
-        self.masks.asked += note.masks
-        self.masks.present += note.masks - note.masks_missing
-        self.masks.missing += note.masks_missing
-        self.missing = [*self.missing, *note.missing][:100]
         self.damaged_images += len(note.damaged)
-        for label, count in note.rows.items():
-            self.annotations[label] = self.annotations.get(label, 0) + count
+        there, lost = note.samples + len(note.damaged), len(note.missing)
+        images = Count(there + lost, present=there, missing=lost)
+        masks = Count(
+            note.masks, present=note.masks - note.masks_missing, missing=note.masks_missing
+        )
+        rows = dict(note.rows)
+        self.include(Summary(self.out, images, masks, rows, missing=[*note.missing]))
 
 
 def download_shards(
@@ -140,10 +137,8 @@ def download_shards(
         choosing.prepare()
         summary = ShardSummary(str(root))
         _Run(choosing, made, place, summary).carry_out(shard_size)
-        summary.received_bytes, summary.requests = (
-            session.traffic.received,
-            session.traffic.requests,
-        )
+        traffic = session.traffic
+        summary.received_bytes, summary.requests = traffic.received, traffic.requests
         summary.seconds = time.monotonic() - begun
         return summary
 
@@ -238,7 +233,7 @@ class _Run:
         came = Summary(str(root))
         Work(self.choosing, given=part).bring(dataset, came)
         dataset.manifest.close()
-        _add(self.summary, came)
+        self.summary.include(came)
         return came
 
     def _finish(self, cut: Cut, root: ObjectPath, came: Summary) -> None:
@@ -361,19 +356,6 @@ def _classes_on(choosing: Choosing, choices: Mapping[Split, Choice]) -> set[str]
             for part in parts:
                 found |= set(part["LabelName"].unique().to_list())
     return found
-
-
-def _add(whole: Summary, part: Summary) -> None:
-    """Add the counts of a shard to those of all."""
-    for name in ("images", "masks"):
-        mine, other = getattr(whole, name), getattr(part, name)
-        for each in dataclasses.fields(other):
-            setattr(mine, each.name, getattr(mine, each.name) + getattr(other, each.name))
-    for label, count in part.annotations.items():
-        whole.annotations[label] = whole.annotations.get(label, 0) + count
-    whole.missing = [*whole.missing, *part.missing][:100]
-    whole.damaged += part.damaged
-    whole.first_failure = whole.first_failure or part.first_failure
 
 
 def _summed(counts: Iterator[Mapping[str, int]]) -> Counter[str]:

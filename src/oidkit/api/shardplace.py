@@ -92,14 +92,11 @@ class ShardPlace:
 
         """
         wanted = {"version": _VERSION, **json.loads(json.dumps(of))}
-        place = self.root / _MARKER
         with naming(self.root):
             found = self._marker()
             if found is None:
                 self._check_empty()
-                if not isinstance(place, ObjectPath):
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(place, (json.dumps(wanted, indent=2) + "\n").encode())
+                self.write(_MARKER, (json.dumps(wanted, indent=2) + "\n").encode())
                 return
         if found.get("version", 0) > _VERSION:
             raise UsageError(
@@ -139,8 +136,7 @@ class ShardPlace:
         """Write a file, which is there as a whole or as it was."""
         place = self.root / path
         with naming(place):
-            if not isinstance(place, ObjectPath):
-                place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(place, data)
 
     def _marker(self) -> dict[str, Any] | None:

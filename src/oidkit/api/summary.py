@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
 from oidkit.errors import IntegrityError, MissingObjectError, SourceError
@@ -106,6 +106,17 @@ class Summary:
 
     def _repr_html_(self) -> str:
         return fields_table("What a download came to", self.as_rows())
+
+    def include(self, part: Summary) -> None:
+        """Add what a part of the run came to; the time and the requests are those of the whole."""
+        for mine, other in ((self.images, part.images), (self.masks, part.masks)):
+            for each in fields(Count):
+                setattr(mine, each.name, getattr(mine, each.name) + getattr(other, each.name))
+        for label, count in part.annotations.items():
+            self.annotations[label] = self.annotations.get(label, 0) + count
+        self.missing = [*self.missing, *part.missing][:_MOST_LISTED]
+        self.damaged += part.damaged
+        self.first_failure = self.first_failure or part.first_failure
 
     def count(self, record: Record, *, name: str) -> None:
         """Count what became of one image or mask, which is called *name*."""

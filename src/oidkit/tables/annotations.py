@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from oidkit.objectpath import Location
+
     Published = Callable[[NDArray[np.uint64], Sequence[str]], pl.DataFrame]
 
-    from oidkit.objectpath import Location
 from oidkit.rotation import row_turner, turned_line
 from oidkit.schema import LINE, Schema
 from oidkit.tables.among import among
