@@ -76,7 +76,6 @@ def rejected(table: Table) -> list[int]:
     """Read the numbers of the lines that were set aside; each has a reason and is one line."""
     if not table.rejects_file.is_file():
         return []
-    csv.field_size_limit(1 << 30)
     with table.rejects_file.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["line", "reason", "text"]
