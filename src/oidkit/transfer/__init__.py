@@ -5,7 +5,8 @@ The CSVs, the directories of the zips, the masks and the images all come through
 
 from oidkit.transfer.budget import Budget
 from oidkit.transfer.directories import DirectoryJob, ProbeJob
-from oidkit.transfer.engine import Beside, Run, Traffic
+from oidkit.transfer.engine import Run
+from oidkit.transfer.flight import Beside, Traffic
 from oidkit.transfer.indexed import IndexFileJob, IndexJob, IndexRangeJob
 from oidkit.transfer.jobs import ImageJob, LinkJob, MaskJob, Turn
 from oidkit.transfer.metadata import FileJob, TableJob
