@@ -24,7 +24,6 @@ from oidkit.store.model import Arrived, Ended, Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
     from obstore.store import ObjectStore
 
@@ -123,12 +122,7 @@ class ObjectTransfer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._ready:
             self._over = True
             self._ready.notify_all()
