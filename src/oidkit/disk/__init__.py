@@ -10,7 +10,7 @@ from oidkit.disk.lock import locked
 from oidkit.disk.record import Record, Status
 from oidkit.disk.refusal import check_no_link, check_place, check_writable, naming
 from oidkit.disk.swap import exchange
-from oidkit.disk.unfinished import TEMPORARY, is_left, listing, remove, sweep, temporary
+from oidkit.disk.unfinished import TEMPORARY, below, is_left, listing, remove, sweep, temporary
 from oidkit.disk.writing import (
     link,
     move,
@@ -25,6 +25,7 @@ __all__ = [
     "Record",
     "Stamp",
     "Status",
+    "below",
     "check_no_link",
     "check_place",
     "check_writable",

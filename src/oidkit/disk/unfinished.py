@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from oidkit.objectpath import Location
 
-__all__ = ["TEMPORARY", "claimed", "is_left", "listing", "remove", "sweep", "temporary"]
+__all__ = ["TEMPORARY", "below", "claimed", "is_left", "listing", "remove", "sweep", "temporary"]
 
 TEMPORARY = ".oid-tmp-"
 """How the names of unfinished files begin; a later run sweeps those that a killed one left."""
@@ -71,6 +71,19 @@ def listing(folder: Location, *, sweep: bool = True) -> dict[str, int]:
             elif entry.is_file(follow_symlinks=False):
                 found[entry.name] = entry.stat(follow_symlinks=False).st_size
     return found
+
+
+def below(folder: Location) -> Iterator[tuple[str, int]]:
+    """Give the path below a folder, and the size, of every file that is whole, however deep."""
+    if isinstance(folder, ObjectPath):
+        for each in folder.objects.below(folder.key):
+            yield each.key.removeprefix(f"{folder.key}/"), each.size
+        return
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(TEMPORARY):
+                yield path.relative_to(folder).as_posix(), path.lstat().st_size
 
 
 def sweep(folder: Location) -> None:

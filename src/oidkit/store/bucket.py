@@ -1,4 +1,4 @@
-"""A bucket that a dataset lies in: objects read and written with the user's own credentials.
+"""A bucket that is written, as a dataset or an index: its objects, with the user's credentials.
 
 Calls block, and are made from threads; those of the client's event loop may abort when a process
 ends.
@@ -175,7 +175,8 @@ class Bucket:
         if isinstance(error, OidError):
             return error
         where = f"{self._name}/{key}".rstrip("/")
-        if lacks_bucket(error):
+        # Of an object that is not there nothing comes here: to list or to write one takes none.
+        if lacks_bucket(error) or isinstance(error, FileNotFoundError):
             return no_bucket(self._bucket, self._name)
         if is_denied(error):
             return DiskError(

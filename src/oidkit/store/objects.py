@@ -1,6 +1,6 @@
 """Object stores that are asked with the user's own credentials: S3, GCS and Azure.
 
-The only module that knows the object-store client (obstore), of the extra ``oidkit[cloud]``. Its
+The client is obstore, of the extra ``oidkit[cloud]``, which `oidkit.store.bucket` uses as well. Its
 calls are the blocking ones, in threads: those of its event loop may abort when a process ends. Only
 shared indexes come this way; a source is always read anonymously, by `oidkit.store.http`.
 """
@@ -19,17 +19,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from oidkit.errors import OidError, SourceError, UsageError
+from oidkit.errors import UsageError
 from oidkit.store.model import Arrived, Ended, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from obstore.store import ObjectStore
 
 __all__ = [
-    "SCHEMES",
-    "ObjectShelf",
     "ObjectTransfer",
     "is_denied",
     "lacks_bucket",
@@ -38,7 +34,6 @@ __all__ = [
     "sentence_of",
 ]
 
-SCHEMES = ("s3", "gs", "az")
 _THREADS = 16
 _CHUNK = 1 << 20
 _WAITING_CHUNKS = 64
@@ -173,61 +168,6 @@ class ObjectTransfer:
         if is_denied(error):
             return Ended(token, Reply(HTTPStatus.FORBIDDEN))
         return Ended(token, None, sentence_of(error))
-
-
-class ObjectShelf:
-    """The objects below a prefix, with the right to write there."""
-
-    def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._store = opened(scheme, bucket, prefix, writes=True)
-        self._name = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-        self._bucket = bucket
-
-    def names(self) -> Iterator[tuple[str, int]]:
-        """Give the name and size of every object, below the prefix.
-
-        Raises:
-            UsageError: the bucket does not exist, or may not be listed.
-            SourceError: it could not be reached.
-
-        """
-        import obstore
-
-        try:
-            for some in obstore.list(self._store, chunk_size=1000):
-                yield from ((each["path"], each["size"]) for each in some)
-        except Exception as error:
-            raise self._meant(error, "list") from error
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object; it is there as a whole, or as it was.
-
-        Raises:
-            UsageError: the bucket does not exist, or may not be written.
-            SourceError: it could not be reached.
-
-        """
-        import obstore
-
-        try:
-            obstore.put(self._store, name, data)
-        except Exception as error:
-            raise self._meant(error, "write") from error
-
-    def _meant(self, error: Exception, what: str) -> OidError:
-        if isinstance(error, OidError):
-            return error
-        if lacks_bucket(error) or isinstance(error, FileNotFoundError):
-            return no_bucket(self._bucket, self._name)
-        if is_denied(error):
-            return UsageError(
-                f"there is no permission to {what} {self._name}",
-                remedy="check your credentials for it, or choose another place",
-            )
-        return SourceError(
-            f"{self._name} could not be written: {sentence_of(error)}",
-            remedy="check the address and the network, then run the same command again",
-        )
 
 
 def opened(
