@@ -246,11 +246,7 @@ def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
 
 def zips_of(plans: Sequence[MaskPlan]) -> dict[str, tuple[catalog.Split, Sequence[str]]]:
     """Give the masks that are not there by the key of their zip, with their split."""
-    return {
-        catalog.mask_zip(plan.split, shard).key: (plan.split, names)
-        for plan in plans
-        for shard, names in plan.absent.items()
-    }
+    return {key: (plan.split, names) for plan in plans for key, names in plan.absent.items()}
 
 
 def masks_by_zip(
