@@ -17,8 +17,7 @@ from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
 from oidkit.store import is_strong
-from oidkit.transfer import ImageJob, LinkJob, MaskJob
-from oidkit.transfer.jobs import ZipSpan
+from oidkit.transfer import ImageJob, LinkJob, MaskJob, ZipSpan
 from oidkit.transfer.records import event_of, mask_record
 from oidkit.zipmember import check_readable
 
@@ -390,7 +389,7 @@ def _mask_jobs(
     members: list[tuple[Member, str]],
     *,
     changed: set[str],
-    turn: Callable[[str, bytes], bytes] | None,
+    turn: Turn | None,
     last: bool,
 ) -> Iterator[MaskJob]:
     # Damage in a zip that may be another one by now is a reason to read its directory once more.

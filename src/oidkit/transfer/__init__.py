@@ -13,6 +13,7 @@ from oidkit.transfer.metadata import FileJob, TableJob
 from oidkit.transfer.originals import BucketFirstJob, OriginalJob
 from oidkit.transfer.pace import Pace, SteadyPace
 from oidkit.transfer.rate import Rate
+from oidkit.transfer.zipspan import ZipSpan
 
 __all__ = [
     "Beside",
@@ -35,4 +36,5 @@ __all__ = [
     "TableJob",
     "Traffic",
     "Turn",
+    "ZipSpan",
 ]
