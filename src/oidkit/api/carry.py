@@ -18,7 +18,7 @@ from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
 from oidkit.store import is_strong
 from oidkit.transfer import ImageJob, LinkJob, MaskJob, ZipSpan
-from oidkit.transfer.records import event_of, mask_record
+from oidkit.transfer.records import event_of, lost_record, mask_record
 from oidkit.zipmember import check_readable
 
 if TYPE_CHECKING:
@@ -332,7 +332,8 @@ def _carry_zips(
             index = indexes[key]
             if isinstance(index, OidError):
                 for name in names:
-                    _tell(session, record, _lost(_path(split, name), key, index))
+                    row = lost_record(_path(split, name), key, index, kind="mask")
+                    _tell(session, record, row)
             else:
                 known = session.cache.find_masks(index, names)
                 if known is None:
@@ -370,12 +371,12 @@ def _members(
         member = found.get(name)
         if member is None:
             gone = MissingObjectError(f"{index.key} has no member {name}")
-            lost.append(_lost(path, index.key, gone))
+            lost.append(lost_record(path, index.key, gone, kind="mask"))
             continue
         try:
             check_readable(member, where=f"{name} in {index.key}")
         except IntegrityError as error:
-            lost.append(_lost(path, index.key, error))
+            lost.append(lost_record(path, index.key, error, kind="mask"))
             continue
         if record.adopts(path, index.key, member):
             continue
@@ -404,13 +405,6 @@ def _mask_jobs(
 
 def _path(split: str, name: str) -> str:
     return f"masks/{split}/{name}"
-
-
-def _lost(path: str, key: str, error: OidError) -> Record:
-    if isinstance(error, MissingObjectError):
-        return Record(path, "mask", key, "missing", reason=error.cause)
-    damaged = isinstance(error, IntegrityError)
-    return Record(path, "mask", key, "damaged" if damaged else "failed", reason=error.cause)
 
 
 def _tell(session: Session, record: Callable[[Record], None], row: Record) -> None:

@@ -12,21 +12,19 @@ from oidkit.disk import Record, fingerprint, link, move, write_all, write_everyw
 from oidkit.errors import (
     ChangedError,
     IntegrityError,
-    MissingObjectError,
     OidError,
     UsageError,
 )
 from oidkit.imagefile import jpeg_fault
 from oidkit.store import Reply, Request
 from oidkit.transfer.body import Body, refuse_part
-from oidkit.transfer.records import image_record, mask_record
+from oidkit.transfer.records import image_record, lost_record, mask_record
 from oidkit.transfer.zipspan import SpanJob, ZipSpan
 from oidkit.zipindex import Member, extract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oidkit.disk import Status
     from oidkit.objectpath import Location
 
 Turn = Callable[[str, bytes], bytes]
@@ -82,10 +80,7 @@ class ImageJob(Body):
             raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
 
     def fail(self, error: OidError) -> Sequence[Record]:
-        return [
-            Record(path, "image", self._key, _status(error), reason=error.cause)
-            for path in self._paths
-        ]
+        return [lost_record(path, self._key, error, kind="image") for path in self._paths]
 
 
 class LinkJob(Body):
@@ -171,14 +166,5 @@ class MaskJob(SpanJob):
         if isinstance(error, ChangedError) or doubted:
             self._changed.add(self.span.key)
             return self._made
-        status = _status(error)
-        return self._made + [
-            Record(path, "mask", self.span.key, status, reason=error.cause)
-            for _, path in self._waiting
-        ]
-
-
-def _status(error: OidError) -> Status:
-    if isinstance(error, MissingObjectError):
-        return "missing"
-    return "damaged" if isinstance(error, IntegrityError) else "failed"
+        lost = [lost_record(path, self.name, error, kind="mask") for _, path in self._waiting]
+        return self._made + lost
