@@ -188,20 +188,12 @@ def opened(
             f"{scheme}:// needs the library obstore",
             remedy="install it with: pip install 'oidkit[cloud]'",
         ) from error
-    config: dict[str, Any] = _profile() if scheme == "s3" else {}
-    if not (config or _has_keys(scheme) or writes):
-        config["skip_signature"] = True
-    if scheme == "s3":
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        config["region"] = region or "us-east-1"
-        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
     kinds: dict[str, Any] = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
     try:
         found: ObjectStore = kinds[scheme](
             bucket,
             prefix=prefix or None,
-            config=config,
+            config=_config(scheme, writes=writes),
             client_options={
                 "allow_http": True,
                 "connect_timeout": timedelta(seconds=15 if patient else 5),
@@ -219,6 +211,19 @@ def opened(
             remedy="check the address and the variables of your credentials",
         ) from error
     return found
+
+
+def _config(scheme: str, *, writes: bool) -> dict[str, Any]:
+    """Give what the client does not find itself; without any keys what is read is not signed."""
+    config: dict[str, Any] = _profile() if scheme == "s3" else {}
+    if not (config or _has_keys(scheme) or writes):
+        config["skip_signature"] = True
+    if scheme == "s3":
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        config["region"] = region or "us-east-1"
+        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+    return config
 
 
 def _has_keys(scheme: str) -> bool:
