@@ -7,6 +7,7 @@
     │   ├── UnknownClassError
     │   ├── AmbiguousClassError
     │   └── NotAMirrorError
+    │       └── LackingFileError
     ├── MissingObjectError       3   the source does not have the object (404, 410)
     ├── SourceError              4   something failed that a rerun may mend
     │   ├── ChangedError
