@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from oidkit.errors import UsageError
 from oidkit.objectpath import ObjectPath
 from oidkit.store import parse_source
+from oidkit.store.address import SCHEMES, Address
 
 if TYPE_CHECKING:
     from oidkit.objectpath import Location
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Place", "folder_of", "location_of", "parse_place"]
 
-_BUCKETS = ("s3", "gs", "az")
 # Others can be no part of a request; the client panics at some. Azure has names with `$`.
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
 _KINDS = "a folder, file://, http://, https://, s3://, gs:// or az://"
@@ -47,11 +47,11 @@ class Place:
             from oidkit.store.folder import FolderTransfer
 
             return FolderTransfer(self.folder)
-        scheme, bucket, prefix = _parts(self.address)
-        if scheme in _BUCKETS:
+        address = Address.of(self.address)
+        if address.scheme in SCHEMES:
             from oidkit.store.objects import ObjectTransfer
 
-            return ObjectTransfer(scheme, bucket, prefix)
+            return ObjectTransfer(address)
         return parse_source(self.address, official={}).open()
 
     def writing(self) -> Location:
@@ -63,11 +63,11 @@ class Place:
         """
         if self.folder is not None:
             return self.folder
-        scheme, bucket, prefix = _parts(self.address)
-        if scheme in _BUCKETS:
+        address = Address.of(self.address)
+        if address.scheme in SCHEMES:
             from oidkit.store.bucket import Bucket
 
-            return ObjectPath(Bucket(scheme, bucket, prefix))
+            return ObjectPath(Bucket(address))
         raise UsageError(
             f"{self.name} can be read and not written",
             remedy="push to a folder, s3://, gs:// or az://, and let a web server serve that",
@@ -92,7 +92,7 @@ def parse_place(text: str) -> Place:
         return Place(str(path), text, path)
     if scheme in ("http", "https"):
         return Place(parse_source(text, official={}).name, text.rstrip("/"))
-    if scheme not in _BUCKETS:
+    if scheme not in SCHEMES:
         raise UsageError(f"'{text}' is no address that is known", remedy=f"give {_KINDS}")
     _check_bucket(text)
     return Place(text.rstrip("/"), text.rstrip("/"))
@@ -100,7 +100,7 @@ def parse_place(text: str) -> Place:
 
 def _check_bucket(text: str) -> None:
     """Refuse the address of a bucket that names none, or what no store would take as it is."""
-    scheme, bucket, prefix = _parts(text)
+    scheme, bucket, prefix = Address.of(text)
     if not bucket:
         raise UsageError(f"'{text}' names no bucket", remedy=f"write {scheme}://bucket/prefix")
     if "@" in bucket:
@@ -133,7 +133,7 @@ def location_of(text: Location | str) -> Location:
 
     """
     scheme, sign, rest = str(text).partition(":/")
-    if isinstance(text, (str, Path)) and sign and scheme in _BUCKETS and rest[:1] != "/":
+    if isinstance(text, (str, Path)) and sign and scheme in SCHEMES and rest[:1] != "/":
         # A `Path` of an address has lost one of its slashes.
         raise UsageError(
             f"'{text}' is no address of a bucket",
@@ -146,14 +146,14 @@ def location_of(text: Location | str) -> Location:
     place = parse_place(text)
     if place.folder is not None:
         return place.folder
-    scheme, bucket, prefix = _parts(place.address)
-    if scheme not in _BUCKETS:
+    address = Address.of(place.address)
+    if address.scheme not in SCHEMES:
         raise UsageError(
             f"no dataset can lie at {place.name}", remedy="give a folder, s3://, gs:// or az://"
         )
     from oidkit.store.bucket import Bucket
 
-    found = Bucket(scheme, bucket, prefix)
+    found = Bucket(address)
     found.reach()
     return ObjectPath(found)
 
@@ -174,10 +174,3 @@ def folder_of(text: Path | str, *, what: str) -> Path:
             remedy="give a folder of this machine",
         )
     return place.folder
-
-
-def _parts(address: str) -> tuple[str, str, str]:
-    """Give scheme, bucket and prefix; to a store `#`, `?` and `%` are signs like others."""
-    scheme, _, rest = address.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    return scheme.lower(), bucket, prefix.strip("/")

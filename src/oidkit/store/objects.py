@@ -25,6 +25,8 @@ from oidkit.store.model import Arrived, Ended, Reply, Request
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+    from oidkit.store.address import Address
+
 __all__ = [
     "ObjectTransfer",
     "is_denied",
@@ -79,9 +81,9 @@ class ObjectTransfer:
     Without any credentials of the user's the requests are anonymous.
     """
 
-    def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._store = opened(scheme, bucket, prefix, writes=False)
-        self._bucket = bucket
+    def __init__(self, address: Address) -> None:
+        self._store = opened(address, writes=False)
+        self._bucket = address.bucket
         self._todo: deque[tuple[object, Request]] = deque()
         self._happened: queue.Queue[Arrived | Ended] = queue.Queue(_WAITING_CHUNKS)
         self._dropped: set[int] = set()
@@ -170,9 +172,7 @@ class ObjectTransfer:
         return Ended(token, None, sentence_of(error))
 
 
-def opened(
-    scheme: str, bucket: str, prefix: str, *, writes: bool, patient: bool = True
-) -> ObjectStore:
+def opened(address: Address, *, writes: bool, patient: bool = True) -> ObjectStore:
     """Open a bucket; one that is only read is so anonymously where the user has no credentials.
 
     One that is not *patient* waits some seconds for an answer, and asks twice at most.
@@ -185,15 +185,15 @@ def opened(
         from obstore import store
     except ImportError as error:
         raise UsageError(
-            f"{scheme}:// needs the library obstore",
+            f"{address.scheme}:// needs the library obstore",
             remedy="install it with: pip install 'oidkit[cloud]'",
         ) from error
     kinds: dict[str, Any] = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
     try:
-        found: ObjectStore = kinds[scheme](
-            bucket,
-            prefix=prefix or None,
-            config=_config(scheme, writes=writes),
+        found: ObjectStore = kinds[address.scheme](
+            address.bucket,
+            prefix=address.prefix or None,
+            config=_config(address.scheme, writes=writes),
             client_options={
                 "allow_http": True,
                 "connect_timeout": timedelta(seconds=15 if patient else 5),
@@ -207,7 +207,7 @@ def opened(
         )
     except Exception as error:
         raise UsageError(
-            f"{scheme}://{bucket} cannot be opened: {sentence_of(error)}",
+            f"{address.scheme}://{address.bucket} cannot be opened: {sentence_of(error)}",
             remedy="check the address and the variables of your credentials",
         ) from error
     return found
@@ -254,11 +254,11 @@ def lacks_bucket(error: Exception) -> bool:
     return any(f">{code}<" in str(error) for code in ("NoSuchBucket", "ContainerNotFound"))
 
 
-def no_bucket(bucket: str, name: str) -> UsageError:
+def no_bucket(address: Address) -> UsageError:
     """Say that the bucket of an address is not there."""
-    variable = _ELSEWHERE[name.partition("://")[0]]
+    variable = _ELSEWHERE[address.scheme]
     return UsageError(
-        f"the bucket '{bucket}' of {name} does not exist",
+        f"the bucket '{address.bucket}' of {address.name} does not exist",
         remedy=f"make it first, or check the address and {variable}",
     )
 
