@@ -48,10 +48,10 @@ class ImageJob(Body):
         turn: Turn | None = None,
     ) -> None:
         super().__init__(key)
-        self._root, self._key, self._paths, self._turn = root, key, paths, turn
+        self._root, self._paths, self._turn = root, paths, turn
 
     def request(self) -> Request:
-        return Request(self._key)
+        return Request(self.name)
 
     def begin(self, reply: Reply) -> None:
         refuse_part(reply, self.name)
@@ -64,7 +64,7 @@ class ImageJob(Body):
         if self._turn is not None and (turned := self._turn(self._paths[0], body)) is not body:
             body, check = turned, fingerprint(turned)
         write_everywhere(self._root, self._paths, body)
-        return [image_record(path, self._key, body, check=check) for path in self._paths]
+        return [image_record(path, self.name, body, check=check) for path in self._paths]
 
     def _examine(self, body: bytes, check: str) -> None:
         """Refuse content that is not what it should be; *check* is its fingerprint."""
@@ -77,10 +77,10 @@ class ImageJob(Body):
         else:
             fault = jpeg_fault(body)
         if fault:
-            raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
+            raise IntegrityError(f"{self.name}: {fault}", remedy="check the source")
 
     def fail(self, error: OidError) -> Sequence[Record]:
-        return [lost_record(path, self._key, error, kind="image") for path in self._paths]
+        return [lost_record(path, self.name, error, kind="image") for path in self._paths]
 
 
 class LinkJob(Body):
