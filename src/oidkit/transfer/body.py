@@ -137,7 +137,7 @@ def refuse_whole(reply: Reply, name: str) -> None:
         )
 
 
-def refuse_other_range(reply: Reply, start: int, stop: int, name: str, *, total: int) -> None:
+def refuse_other_range(reply: Reply, name: str, *, start: int, stop: int, total: int) -> None:
     """Refuse a 206 of another range than [start, stop) of *total* bytes, by what it says."""
     said = (reply.start, reply.stop, reply.total, reply.length)
     if said != (start, stop, total, stop - start):

@@ -87,7 +87,7 @@ class DirectoryJob(Body):
             total = (reply.total or 0) if asked.suffix else self.total
             first = max(0, total - most) if asked.suffix else asked.start or 0
             stop = total if asked.suffix else asked.stop or 0
-            refuse_other_range(reply, first, stop, self.name, total=total)
+            refuse_other_range(reply, self.name, start=first, stop=stop, total=total)
         super().begin(reply)
         self.etag, self.total = reply.etag, reply.total or 0
         self._streams = self._reader.ends is not None and reply.status == HTTPStatus.PARTIAL_CONTENT

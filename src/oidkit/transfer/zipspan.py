@@ -46,5 +46,5 @@ class SpanJob(Body):
         alike = same_object(reply.etag, span.etag)
         if not alike or (reply.total != span.total and not is_strong(span.etag)):
             raise ChangedError(self.name)
-        refuse_other_range(reply, span.start, span.stop, self.name, total=span.total)
+        refuse_other_range(reply, self.name, start=span.start, stop=span.stop, total=span.total)
         super().begin(reply)
