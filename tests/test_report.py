@@ -338,7 +338,7 @@ def test_a_failure_leaves_the_report_before(out: Path, monkeypatch: pytest.Monke
     def broken(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("oidkit.disk.os.open", broken)
+    monkeypatch.setattr("oidkit.disk.writing.os.open", broken)
     with pytest.raises(oidkit.OidError, match=r"report.html"):
         oidkit.report(out)
     monkeypatch.undo()

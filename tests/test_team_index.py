@@ -374,6 +374,7 @@ def test_a_killed_push_leaves_the_older_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Until the last object is there the older index is what is read; then it is as undisturbed."""
+    from oidkit.disk import below
     from oidkit.shelf import parse_place
 
     some = another(first, tmp_path / "some")
@@ -383,7 +384,7 @@ def test_a_killed_push_leaves_the_older_index(
         words = ["index", "push", url, "--source", first.source, "--cache", first.cache_folder]
         for most in (20, 100, 200):
             process = start(*words, env=environment())
-            while process.poll() is None and len(list(parse_place(url).writing().names())) < most:
+            while process.poll() is None and len(list(below(parse_place(url).writing()))) < most:
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL)
             process.communicate()

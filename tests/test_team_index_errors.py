@@ -336,7 +336,7 @@ class _Refusing(BaseHTTPRequestHandler):
 
 
 def test_a_bucket_that_may_not_be_written(first: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The place is named, and that it is a matter of permission."""
+    """The place is named, and that it is a matter of permission: exit 5, as for a folder."""
     pytest.importorskip("obstore")
     with HTTPServer(("127.0.0.1", 0), _Refusing) as server:
         Thread(target=server.serve_forever, daemon=True).start()
@@ -344,7 +344,7 @@ def test_a_bucket_that_may_not_be_written(first: Settings, monkeypatch: pytest.M
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         try:
-            with pytest.raises(UsageError, match="there is no permission to write s3://ours/x"):
+            with pytest.raises(DiskError, match=r"cannot write s3://ours/x/\S+: permission denied"):
                 index_push("s3://ours/x", settings=first)
         finally:
             server.shutdown()

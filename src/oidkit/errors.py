@@ -7,11 +7,12 @@
     │   ├── UnknownClassError
     │   ├── AmbiguousClassError
     │   └── NotAMirrorError
+    │       └── LackingFileError
     ├── MissingObjectError       3   the source does not have the object (404, 410)
     ├── SourceError              4   something failed that a rerun may mend
     │   ├── ChangedError
     │   └── RefusedError
-    ├── BucketError              4   the store of a dataset could not be reached, or gave up
+    ├── BucketError              4   the store that is written to could not be reached, or gave up
     ├── DiskError                5   full, read-only, no permission
     ├── IntegrityError           6   content that is not what it should be
     │   └── MalformedError
@@ -159,7 +160,7 @@ class RefusedError(SourceError):
 
 
 class BucketError(OidError):
-    """The object store that a dataset lies in could not be reached, or gave up half way."""
+    """The object store of a dataset, or of a pushed index, could not be reached, or gave up."""
 
     exit_code = 4
 

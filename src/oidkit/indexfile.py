@@ -118,7 +118,7 @@ class Contents:
             ValueError: it is something else.
 
         """
-        return _read(data, lambda found: cls(tuple(map(_file, found["files"])), found["note"]))
+        return _made(lambda: _contents(json.loads(data)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class Manifest:
         if said != _digest(found):
             raise _damaged(place)
         try:
-            return _read(json.dumps(found).encode(), _manifest)
+            return _made(lambda: _manifest(found))
         except ValueError as error:
             raise _damaged(place) from error
 
@@ -216,11 +216,15 @@ def _damaged(place: str) -> IntegrityError:
     )
 
 
-def _read(data: bytes, make: Callable[[Any], _Value]) -> _Value:
+def _made(make: Callable[[], _Value]) -> _Value:
     try:
-        return make(json.loads(data))
+        return make()
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not what it should be: {error}") from error
+
+
+def _contents(found: Any) -> Contents:
+    return Contents(tuple(map(_file, found["files"])), found["note"])
 
 
 def _manifest(found: Any) -> Manifest:

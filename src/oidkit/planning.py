@@ -126,7 +126,7 @@ class MaskPlan:
     split: Split
     asked: int
     absent: Mapping[str, tuple[str, ...]]
-    """First hex digit of the image id, and with it the zip -> the masks to take out of it."""
+    """The key of a zip -> the masks to take out of it."""
 
     @property
     def to_fetch(self) -> int:
@@ -212,12 +212,13 @@ def plan_images(
 
 def plan_masks(split: Split, names: Sequence[str], *, there: Callable[[str], bool]) -> MaskPlan:
     """Sort the masks that are not *there* by the zip that holds them; a name counts once."""
-    absent: dict[str, list[str]] = {}
+    by_shard: dict[str, list[str]] = {}
     wanted = sorted(set(names))
     for name in wanted:
         if not there(name):
-            absent.setdefault(catalog.shard_of(name), []).append(name)
-    return MaskPlan(split, len(wanted), {key: tuple(found) for key, found in absent.items()})
+            by_shard.setdefault(catalog.shard_of(name), []).append(name)
+    absent = {catalog.mask_zip(split, shard).key: tuple(some) for shard, some in by_shard.items()}
+    return MaskPlan(split, len(wanted), absent)
 
 
 def spans(members: Sequence[Member]) -> list[Span]:

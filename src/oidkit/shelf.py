@@ -1,45 +1,31 @@
 """Where a dataset or a shared index lies: a folder, a web server, or a bucket of an object store.
 
-An index is read like a source, through a `Transfer`. To write there takes a `Shelf`, with the
-user's own credentials; those never reach a source, which is read anonymously.
+An index is read like a source, through a `Transfer`, and written like a dataset, at a `Location`.
+The user's own credentials never reach a source, which is read anonymously.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from oidkit.disk import TEMPORARY, naming, write_atomically
 from oidkit.errors import UsageError
 from oidkit.objectpath import ObjectPath
 from oidkit.store import parse_source
+from oidkit.store.address import SCHEMES, Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from oidkit.objectpath import Location
     from oidkit.store import Transfer
 
-__all__ = ["Place", "Shelf", "folder_of", "location_of", "parse_place"]
+__all__ = ["Place", "folder_of", "location_of", "parse_place"]
 
-_BUCKETS = ("s3", "gs", "az")
 # Others can be no part of a request; the client panics at some. Azure has names with `$`.
 _BUCKET_NAME = re.compile(r"[A-Za-z0-9$][A-Za-z0-9._-]*")
 _KINDS = "a folder, file://, http://, https://, s3://, gs:// or az://"
-
-
-class Shelf(Protocol):
-    """A place that may be written. Objects have names with slashes; they are whole or not there."""
-
-    def names(self) -> Iterator[tuple[str, int]]:
-        """Give the name and size of every object."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +47,27 @@ class Place:
             from oidkit.store.folder import FolderTransfer
 
             return FolderTransfer(self.folder)
-        scheme, bucket, prefix = _parts(self.address)
-        if scheme in _BUCKETS:
+        address = Address.of(self.address)
+        if address.scheme in SCHEMES:
             from oidkit.store.objects import ObjectTransfer
 
-            return ObjectTransfer(scheme, bucket, prefix)
+            return ObjectTransfer(address)
         return parse_source(self.address, official={}).open()
 
-    def writing(self) -> Shelf:
-        """Open it for writing.
+    def writing(self) -> Location:
+        """Open it for writing, with the user's own credentials.
 
         Raises:
             UsageError: nothing can be written there, or a library for it is not installed.
 
         """
         if self.folder is not None:
-            return _FolderShelf(self.folder)
-        scheme, bucket, prefix = _parts(self.address)
-        if scheme in _BUCKETS:
-            from oidkit.store.objects import ObjectShelf
+            return self.folder
+        address = Address.of(self.address)
+        if address.scheme in SCHEMES:
+            from oidkit.store.bucket import Bucket
 
-            return ObjectShelf(scheme, bucket, prefix)
+            return ObjectPath(Bucket(address))
         raise UsageError(
             f"{self.name} can be read and not written",
             remedy="push to a folder, s3://, gs:// or az://, and let a web server serve that",
@@ -106,7 +92,7 @@ def parse_place(text: str) -> Place:
         return Place(str(path), text, path)
     if scheme in ("http", "https"):
         return Place(parse_source(text, official={}).name, text.rstrip("/"))
-    if scheme not in _BUCKETS:
+    if scheme not in SCHEMES:
         raise UsageError(f"'{text}' is no address that is known", remedy=f"give {_KINDS}")
     _check_bucket(text)
     return Place(text.rstrip("/"), text.rstrip("/"))
@@ -114,7 +100,7 @@ def parse_place(text: str) -> Place:
 
 def _check_bucket(text: str) -> None:
     """Refuse the address of a bucket that names none, or what no store would take as it is."""
-    scheme, bucket, prefix = _parts(text)
+    scheme, bucket, prefix = Address.of(text)
     if not bucket:
         raise UsageError(f"'{text}' names no bucket", remedy=f"write {scheme}://bucket/prefix")
     if "@" in bucket:
@@ -147,7 +133,7 @@ def location_of(text: Location | str) -> Location:
 
     """
     scheme, sign, rest = str(text).partition(":/")
-    if isinstance(text, (str, Path)) and sign and scheme in _BUCKETS and rest[:1] != "/":
+    if isinstance(text, (str, Path)) and sign and scheme in SCHEMES and rest[:1] != "/":
         # A `Path` of an address has lost one of its slashes.
         raise UsageError(
             f"'{text}' is no address of a bucket",
@@ -160,14 +146,14 @@ def location_of(text: Location | str) -> Location:
     place = parse_place(text)
     if place.folder is not None:
         return place.folder
-    scheme, bucket, prefix = _parts(place.address)
-    if scheme not in _BUCKETS:
+    address = Address.of(place.address)
+    if address.scheme not in SCHEMES:
         raise UsageError(
             f"no dataset can lie at {place.name}", remedy="give a folder, s3://, gs:// or az://"
         )
     from oidkit.store.bucket import Bucket
 
-    found = Bucket(scheme, bucket, prefix)
+    found = Bucket(address)
     found.reach()
     return ObjectPath(found)
 
@@ -188,36 +174,3 @@ def folder_of(text: Path | str, *, what: str) -> Path:
             remedy="give a folder of this machine",
         )
     return place.folder
-
-
-def _parts(address: str) -> tuple[str, str, str]:
-    """Give scheme, bucket and prefix; to a store `#`, `?` and `%` are signs like others."""
-    scheme, _, rest = address.partition("://")
-    bucket, _, prefix = rest.partition("/")
-    return scheme.lower(), bucket, prefix.strip("/")
-
-
-@dataclass(frozen=True, slots=True)
-class _FolderShelf:
-    root: Path
-
-    def names(self) -> Iterator[tuple[str, int]]:
-        """Give the name and size of every file, but for those that are being written."""
-        with naming(self.root):
-            for folder, _, names in os.walk(self.root):
-                for name in names:
-                    path = Path(folder, name)
-                    if not name.startswith(TEMPORARY):
-                        yield path.relative_to(self.root).as_posix(), path.lstat().st_size
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write a file.
-
-        Raises:
-            DiskError: it cannot be written.
-
-        """
-        path = self.root / name
-        with naming(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data, lasting=True)

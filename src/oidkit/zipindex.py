@@ -1,8 +1,8 @@
 """The directory of a mask zip, read by byte ranges that somebody else fetches.
 
 Nothing here touches a network or a disk: `DirectoryReader` says which bytes it needs and is fed
-them. All ranges are half-open, in bytes of the zip. `oidkit.zipentries` reads the entries,
-`oidkit.zipmember` the members.
+them. All ranges are half-open, in bytes of the zip. `oidkit.zipcolumns` gathers the entries,
+`oidkit.zipmember` reads the members.
 
 The records are those of PKWARE's APPNOTE.TXT 6.3: 4.3.14 to 4.3.16 the end records. Zips are
 refused that a plain mask zip never is: in several parts, with bytes before the first member, with
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from oidkit.errors import IntegrityError
-from oidkit.zipentries import ENTRY_SIZE, MASK_NAME, Ends, EntryReader, ZipIndex, refusal
+from oidkit.zipcolumns import EntryReader, ZipIndex
+from oidkit.zipentries import ENTRY_SIZE, MASK_NAME, Ends, refusal
 from oidkit.zipmember import Member, extract
 
 if TYPE_CHECKING:

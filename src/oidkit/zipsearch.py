@@ -16,7 +16,7 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from oidkit.errors import IntegrityError
 from oidkit.zipentries import ENTRY_SIZE, MASK_NAME, Ends, Fields, entry_starts, reaches
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Numbers = NDArray[np.unsignedinteger[Any]]
+    from oidkit.zipentries import Numbers
 
 __all__ = ["SMALLEST_DIRECTORY", "Entries", "NameSearch", "pays", "search_bytes"]
 

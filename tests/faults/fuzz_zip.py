@@ -16,7 +16,7 @@ import zlib
 import atheris
 
 with atheris.instrument_imports(
-    include=["oidkit.zipindex", "oidkit.zipentries", "oidkit.zipmember"]
+    include=["oidkit.zipindex", "oidkit.zipcolumns", "oidkit.zipentries", "oidkit.zipmember"]
 ):
     from oidkit.errors import IntegrityError
     from oidkit.zipindex import MASK_NAME, DirectoryReader, ZipIndex, extract

@@ -17,9 +17,8 @@ from oidkit.errors import IntegrityError, MissingObjectError, OidError
 from oidkit.events import PhaseEnded, PhaseStarted, Warned
 from oidkit.planning import image_bytes, spans
 from oidkit.store import is_strong
-from oidkit.transfer import ImageJob, LinkJob, MaskJob
-from oidkit.transfer.jobs import ZipSpan
-from oidkit.transfer.records import event_of, mask_record
+from oidkit.transfer import ImageJob, LinkJob, MaskJob, ZipSpan
+from oidkit.transfer.records import event_of, lost_record, mask_record
 from oidkit.zipmember import check_readable
 
 if TYPE_CHECKING:
@@ -246,11 +245,7 @@ def _facts(dataset: Dataset, path: str) -> tuple[int, str]:
 
 def zips_of(plans: Sequence[MaskPlan]) -> dict[str, tuple[catalog.Split, Sequence[str]]]:
     """Give the masks that are not there by the key of their zip, with their split."""
-    return {
-        catalog.mask_zip(plan.split, shard).key: (plan.split, names)
-        for plan in plans
-        for shard, names in plan.absent.items()
-    }
+    return {key: (plan.split, names) for plan in plans for key, names in plan.absent.items()}
 
 
 def masks_by_zip(
@@ -337,7 +332,8 @@ def _carry_zips(
             index = indexes[key]
             if isinstance(index, OidError):
                 for name in names:
-                    _tell(session, record, _lost(_path(split, name), key, index))
+                    row = lost_record(_path(split, name), key, index, kind="mask")
+                    _tell(session, record, row)
             else:
                 known = session.cache.find_masks(index, names)
                 if known is None:
@@ -375,12 +371,12 @@ def _members(
         member = found.get(name)
         if member is None:
             gone = MissingObjectError(f"{index.key} has no member {name}")
-            lost.append(_lost(path, index.key, gone))
+            lost.append(lost_record(path, index.key, gone, kind="mask"))
             continue
         try:
             check_readable(member, where=f"{name} in {index.key}")
         except IntegrityError as error:
-            lost.append(_lost(path, index.key, error))
+            lost.append(lost_record(path, index.key, error, kind="mask"))
             continue
         if record.adopts(path, index.key, member):
             continue
@@ -394,7 +390,7 @@ def _mask_jobs(
     members: list[tuple[Member, str]],
     *,
     changed: set[str],
-    turn: Callable[[str, bytes], bytes] | None,
+    turn: Turn | None,
     last: bool,
 ) -> Iterator[MaskJob]:
     # Damage in a zip that may be another one by now is a reason to read its directory once more.
@@ -409,13 +405,6 @@ def _mask_jobs(
 
 def _path(split: str, name: str) -> str:
     return f"masks/{split}/{name}"
-
-
-def _lost(path: str, key: str, error: OidError) -> Record:
-    if isinstance(error, MissingObjectError):
-        return Record(path, "mask", key, "missing", reason=error.cause)
-    damaged = isinstance(error, IntegrityError)
-    return Record(path, "mask", key, "damaged" if damaged else "failed", reason=error.cause)
 
 
 def _tell(session: Session, record: Callable[[Record], None], row: Record) -> None:

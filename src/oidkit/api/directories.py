@@ -127,14 +127,14 @@ class _Directories:
     def _look(self, searches: list[_Search]) -> list[DirectoryJob]:
         """Carry out the searches, all side by side; give the jobs of those that came to nothing."""
         from oidkit.tables import MaskIndex
-        from oidkit.transfer import ProbeJob
+        from oidkit.transfer import ProbeJob, ZipSpan
 
         run = self.session.run()
         failed: list[DirectoryJob] = []
         while searches:
             needs = [(each, each.names.need()) for each in searches]
             probes = [
-                (each, ProbeJob(each.key, span, etag=each.etag, total=each.total))
+                (each, ProbeJob(ZipSpan(each.key, each.etag, each.total, *span)))
                 for each, spans in needs
                 for span in spans
             ]
@@ -144,7 +144,7 @@ class _Directories:
                 if job.error is not None:
                     errors[each.key] = job.error
                 else:
-                    each.names.feed(job.data, start=job.start)
+                    each.names.feed(job.data, start=job.span.start)
             going = []
             for each, spans in needs:
                 if (error := errors.get(each.key)) is not None or each.names.fallback:

@@ -17,7 +17,7 @@ from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.shared import check_same, read_manifest
 from oidkit.api.soundness import tables_of
-from oidkit.disk import naming
+from oidkit.disk import below, naming, write_atomically
 from oidkit.errors import IntegrityError, UsageError
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.indexfile import MANIFEST, Contents, Item, Manifest, SharedFile, is_ours, merged, stored
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from oidkit.indexfile import Stored
-    from oidkit.shelf import Place, Shelf
+    from oidkit.objectpath import Location
+    from oidkit.shelf import Place
     from oidkit.tables import MaskIndex, Table
 
 __all__ = ["Pushed", "index_push"]
@@ -67,25 +68,26 @@ def index_push(
     credentials, as the environment has them.
 
     Raises:
-        UsageError: the cache has nothing, the place cannot be written, or it holds something else,
-            an index of another source or release, or one of a newer format.
+        UsageError: the cache has nothing, the place is none that is written, or it holds something
+            else, an index of another source or release, or one of a newer format.
         SourceError: it could not be reached.
+        BucketError: its store could not be reached, or gave up.
         IntegrityError: what the cache has is damaged.
-        DiskError: the folder cannot be written.
+        DiskError: there is no permission to write there, or the disk is full.
 
     """
     with Session(replace(settings or Settings(), index=""), on_event) as session:
         place = parse_place(url)
-        shelf = place.writing()
+        root = place.writing()
         with place.reading() as transfer:
             older = read_manifest(session, place, transfer)
             if older is not None:
                 check_same(older, session, place)
-            push = _Push(session, shelf, _there(shelf, place, older))
+            push = _Push(session, root, _there(root, place, older))
             newer = push.send_all()
             # Somebody else may have pushed meanwhile.
             every = merged(read_manifest(session, place, transfer), newer)
-        shelf.put(MANIFEST, every.as_json())
+        _put(root, MANIFEST, every.as_json())
         return Pushed(
             url=place.name,
             release=every.release,
@@ -98,16 +100,17 @@ def index_push(
         )
 
 
-def _there(shelf: Shelf, place: Place, older: Manifest | None) -> dict[str, int]:
+def _there(root: Location, place: Place, older: Manifest | None) -> dict[str, int]:
     """List what is there by name and size; refuse a place that holds something else."""
     found: dict[str, int] = {}
-    for name, size in shelf.names():
-        found[name] = size
-        if older is None and not is_ours(name):
-            raise UsageError(
-                f"{place.name} holds something else: {name}",
-                remedy="choose a place that is empty, or that of an index",
-            )
+    with naming(root):
+        for name, size in below(root):
+            found[name] = size
+            if older is None and not is_ours(name):
+                raise UsageError(
+                    f"{place.name} holds something else: {name}",
+                    remedy="choose a place that is empty, or that of an index",
+                )
     return found
 
 
@@ -116,7 +119,7 @@ class _Push:
     """One push: `there` are the objects that need not be sent."""
 
     session: Session
-    shelf: Shelf
+    root: Location
     there: Mapping[str, int]
     sent: int = 0
     present: int = 0
@@ -236,7 +239,7 @@ class _Push:
             self.present += 1
             return found
         self._wait(_AT_ONCE)
-        self._waiting.append(self._pool.submit(self.shelf.put, found.object, data))
+        self._waiting.append(self._pool.submit(_put, self.root, found.object, data))
         self.sent += 1
         self.sent_bytes += found.size
         return found
@@ -245,6 +248,13 @@ class _Push:
         """Wait until no more than *most* objects are on their way."""
         while len(self._waiting) > most:
             self._waiting.popleft().result()
+
+
+def _put(root: Location, name: str, data: bytes) -> None:
+    path = root / name
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data, lasting=True)
 
 
 def _whole_split(split: catalog.Split, masks: Mapping[str, MaskIndex]) -> list[MaskIndex]:

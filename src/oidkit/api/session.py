@@ -27,7 +27,7 @@ from oidkit.store import Source, parse_source
 from oidkit.taxonomy import ClassList, Hierarchy, OidClass, parse_class_file, parse_segmentable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -422,7 +422,7 @@ class Session:
         else:
             self.cache.drop_older(job.name, found[job.name])
 
-    def _waiting(self, what: str) -> object:
+    def _waiting(self, what: str) -> Callable[[], None]:
         def tell() -> None:
             self.on_event(Noted(f"waiting for another run that works on {what}"))
 

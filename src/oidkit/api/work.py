@@ -39,6 +39,16 @@ __all__ = ["Work"]
 
 
 @dataclass(slots=True)
+class _Laid:
+    """What is to be done by split, the chosen rows by label, and the images from `elsewhere`."""
+
+    images: list[ImagePlan] = field(default_factory=list)
+    masks: list[MaskPlan] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    elsewhere: int = 0
+
+
+@dataclass(slots=True)
 class Work:
     """One selection against one source: what is chosen, the plan, and the annotation files."""
 
@@ -87,7 +97,9 @@ class Work:
         """Do what `carry_out` does, when every table is there, by those *ways*."""
         ways = ways or Ways()
         aside = ways.aside
-        planned = self.plan(dataset, aside=aside)
+        self.session.on_event(PhaseStarted("planning"))
+        planned = self._lay(dataset, aside)
+        self.session.on_event(PhaseEnded("planning"))
         # A source that refuses ranges is found out here, before anything is written.
         indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
         for label, count in planned.rows.items():
@@ -128,37 +140,39 @@ class Work:
 
     # -- plan -----------------------------------------------------------------------------------
 
-    def plan(self, dataset: Dataset | None, *, aside: Aside | None = None) -> Plan:
-        """Lay what is chosen beside what is there, and what waits *aside*."""
+    def plan(self, dataset: Dataset | None) -> Plan:
+        """Lay what is chosen beside what is there, and estimate what the rest takes."""
         self.session.on_event(PhaseStarted("planning"))
-        self.choices = dict(self.given or self.choosing.choose_all())
-        self.turning = Turning.of(self.choosing, self.choices)
-        images = []
-        masks = []
-        rows: dict[str, int] = {}
-        for split, choice in self.choices.items():
-            if self.wanted.images:
-                images.append(self._plan_images(split, choice, dataset, aside))
-            for label in self.wanted.labels:
-                count, names = self._rows_of(label, split, choice)
-                rows[label] = rows.get(label, 0) + count
-                if label == "masks":
-                    folder = f"masks/{split}"
-                    there = dataset.masks_there(folder) if dataset else set[str]()
-                    masks.append(plan_masks(split, names, there=there.__contains__))
-        elsewhere = self.origins.settle(images) if self.origins else 0
-        to_receive = image_bytes(sum(part.to_fetch for part in images) - elsewhere)
-        to_receive += self.origins.expected_bytes() if self.origins else 0
-        mask_bytes, directories = self._mask_bytes(masks)
+        laid = self._lay(dataset, None)
+        images = image_bytes(sum(part.to_fetch for part in laid.images) - laid.elsewhere)
+        images += self.origins.expected_bytes() if self.origins else 0
+        masks, directories = self._mask_bytes(laid.masks)
         self.session.on_event(PhaseEnded("planning"))
         return Plan(
-            tuple(images),
-            tuple(masks),
-            rows,
-            bytes_to_receive=to_receive + mask_bytes + directories,
-            disk_needed=to_receive + mask_bytes,
-            from_originals=elsewhere,
+            tuple(laid.images),
+            tuple(laid.masks),
+            laid.rows,
+            bytes_to_receive=images + masks + directories,
+            disk_needed=images + masks,
+            from_originals=laid.elsewhere,
         )
+
+    def _lay(self, dataset: Dataset | None, aside: Aside | None) -> _Laid:
+        """Lay what is chosen beside what is there, and what waits *aside*."""
+        self.choices = dict(self.given or self.choosing.choose_all())
+        self.turning = Turning.of(self.choosing, self.choices)
+        laid = _Laid()
+        for split, choice in self.choices.items():
+            if self.wanted.images:
+                laid.images.append(self._plan_images(split, choice, dataset, aside))
+            for label in self.wanted.labels:
+                count, names = self._rows_of(label, split, choice)
+                laid.rows[label] = laid.rows.get(label, 0) + count
+                if label == "masks":
+                    there = dataset.masks_there(f"masks/{split}") if dataset else set[str]()
+                    laid.masks.append(plan_masks(split, names, there=there.__contains__))
+        laid.elsewhere = self.origins.settle(laid.images) if self.origins else 0
+        return laid
 
     def _rows_of(self, label: Label, split: Split, choice: Choice) -> tuple[int, list[str]]:
         """Count the rows of the chosen images, and of masks name them."""
@@ -225,11 +239,7 @@ class Work:
 
         A directory counts whole until one of its split is known to be sorted.
         """
-        zips = {
-            catalog.mask_zip(part.split, shard).key: (part.split, names)
-            for part in plans
-            for shard, names in part.absent.items()
-        }
+        zips = zips_of(plans)
         cache = self.session.cache
         indexes = {
             key: index.only(names) if (index := cache.masks(key)) else None

@@ -18,8 +18,6 @@ from oidkit.store.http import HttpTransfer
 from oidkit.store.model import Arrived, Ended, Request
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from oidkit.store.model import Reply, Transfer
     from oidkit.store.source import Source
 
@@ -137,15 +135,10 @@ class AnywhereTransfer:
         self._inner.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._waiting.clear()
         self._running.clear()
-        self._inner.__exit__(kind, error, trace)
+        self._inner.__exit__(None, None, None)
 
     def _queue(self, errand: _Errand) -> None:
         self._lanes.setdefault(errand.lane, Lane())

@@ -1,4 +1,4 @@
-"""A bucket that a dataset lies in: objects read and written with the user's own credentials.
+"""A bucket that is written, as a dataset or an index: its objects, with the user's credentials.
 
 Calls block, and are made from threads; those of the client's event loop may abort when a process
 ends.
@@ -19,6 +19,8 @@ from oidkit.store.objects import is_denied, lacks_bucket, no_bucket, opened, sen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from oidkit.store.address import Address
+
 __all__ = ["Bucket"]
 
 _AT_ONCE = 16
@@ -37,15 +39,14 @@ class Bucket:
 
     """
 
-    def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._address = scheme, bucket, prefix
-        self._store = opened(scheme, bucket, prefix, writes=True)
-        self._bucket = bucket
-        self._name = f"{scheme}://{bucket}/{prefix}".rstrip("/")
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._store = opened(address, writes=True)
+        self._name = address.name
 
-    def __reduce__(self) -> tuple[Callable[..., Bucket], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[Callable[..., Bucket], tuple[Address]]:
         """Open it anew in another process, once for all paths that come there."""
-        return _reopened, self._address
+        return _reopened, (self._address,)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether it is the same prefix."""
@@ -67,7 +68,7 @@ class Bucket:
         """Ask for what is there, without patience: who has misspelt an address is told soon."""
         import obstore
 
-        store = opened(*self._address, writes=True, patient=False)
+        store = opened(self._address, writes=True, patient=False)
         try:
             next(obstore.list(store), None)
         except Exception as error:
@@ -175,8 +176,9 @@ class Bucket:
         if isinstance(error, OidError):
             return error
         where = f"{self._name}/{key}".rstrip("/")
-        if lacks_bucket(error):
-            return no_bucket(self._bucket, self._name)
+        # Of an object that is not there nothing comes here: to list or to write one takes none.
+        if lacks_bucket(error) or isinstance(error, FileNotFoundError):
+            return no_bucket(self._address)
         if is_denied(error):
             return DiskError(
                 where,
@@ -191,8 +193,8 @@ class Bucket:
 
 
 @functools.cache
-def _reopened(scheme: str, bucket: str, prefix: str) -> Bucket:
-    return Bucket(scheme, bucket, prefix)
+def _reopened(address: Address) -> Bucket:
+    return Bucket(address)
 
 
 def _facts(meta: Any) -> Facts:

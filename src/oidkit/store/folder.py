@@ -11,7 +11,6 @@ from oidkit.store.model import Arrived, Ended, Reply, Request
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = ["FolderTransfer"]
 
@@ -61,12 +60,7 @@ class FolderTransfer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._waiting.clear()
         self._close()
 

@@ -7,15 +7,13 @@ that a signal could break off.
 
 from __future__ import annotations
 
-import os
 import re
 import selectors
 import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
-from pathlib import Path
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, urlsplit
 
@@ -23,19 +21,13 @@ import pycurl
 
 from oidkit.store.model import Arrived, Ended, Reply, Request, reply_of
 from oidkit.store.redirects import on_same_host, shown
+from oidkit.store.surroundings import certificates, is_here, proxied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 __all__ = ["HttpTransfer"]
 
-# Where Debian, Fedora and others, and Alpine and the BSDs keep their list of trusted roots.
-_CERTIFICATES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _CONNECT_SECONDS = 15
@@ -48,7 +40,6 @@ _DEADLINE_SECONDS, _DEADLINE_BYTES = 60.0, 4096
 _LOOK_SECONDS = 1.0
 _READ_AT_ONCE = 16
 _BUFFER = 256 * 1024
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 # Errors that no retry mends: the address is wrong, or TLS says that the peer is not to be trusted.
 _LASTING = {
     pycurl.E_URL_MALFORMAT,
@@ -106,7 +97,7 @@ class HttpTransfer:
 
     @cached_property
     def _roots(self) -> str | None:
-        return _certificates()
+        return certificates()
 
     def start(self, token: object, request: Request) -> None:
         """Begin the request; the first bytes go out with the next `poll`."""
@@ -142,12 +133,7 @@ class HttpTransfer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for curl in list(self._flights):
             self._multi.remove_handle(curl)
             curl.close()
@@ -249,12 +235,12 @@ class HttpTransfer:
         curl.setopt(pycurl.URL, flight.url)
         if flight.url.startswith("https:") and self._roots:
             curl.setopt(pycurl.CAINFO, self._roots)
-        if _is_here("/".join(flight.url.split("/", 3)[:3])):
+        if is_here("/".join(flight.url.split("/", 3)[:3])):
             # A proxy that the environment names is on its way to the network, not to this machine.
             curl.setopt(pycurl.PROXY, "")
         else:
             curl.unsetopt(pycurl.PROXY)
-        if self._bars is not None and not _proxied(flight.url):
+        if self._bars is not None and not proxied(flight.url):
             curl.setopt(pycurl.OPENSOCKETFUNCTION, partial(_open_socket, flight, self._bars))
         else:
             curl.unsetopt(pycurl.OPENSOCKETFUNCTION)
@@ -281,12 +267,6 @@ class HttpTransfer:
 
     def _on_timer(self, milliseconds: int) -> None:
         self._due = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
-
-
-@lru_cache(64)
-def _is_here(origin: str) -> bool:
-    """Tell whether a server is on this machine; a run asks it of the same one for every object."""
-    return urlsplit(origin).hostname in _LOOPBACK
 
 
 def _handle() -> pycurl.Curl:
@@ -331,35 +311,6 @@ def _open_socket(
         flight.barred = f"its host has an address of a private network ({place[0]})"
         return int(pycurl.SOCKET_BAD)
     return _Opened(socket.socket(family, kind, protocol))
-
-
-def _proxied(url: str) -> bool:
-    """Tell whether the environment sends requests for *url* through a proxy, as libcurl has it."""
-    from urllib.request import proxy_bypass
-
-    parts = urlsplit(url)
-    # Not HTTP_PROXY: a web server sets that to what a visitor wants, so libcurl does not read it.
-    names = [f"{parts.scheme}_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"]
-    names = [name for name in names if name != "HTTPS_PROXY" or parts.scheme == "https"]
-    if parts.hostname in _LOOPBACK or not any(os.environ.get(name) for name in names):
-        return False
-    return not proxy_bypass(parts.hostname or "")
-
-
-def _certificates() -> str | None:
-    """Find the machine's own list of trusted roots: the wheel's libcurl knows no path of it.
-
-    Windows and macOS keep theirs in a store that libcurl reads itself.
-    """
-    for name in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        if path := os.environ.get(name):
-            return path
-    if sys.platform in ("win32", "darwin"):
-        return None
-    import ssl
-
-    known = (ssl.get_default_verify_paths().cafile, *_CERTIFICATES)
-    return next((path for path in known if path and Path(path).is_file()), None)
 
 
 def pycurl_reason(code: int) -> str:

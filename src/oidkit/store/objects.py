@@ -1,6 +1,6 @@
 """Object stores that are asked with the user's own credentials: S3, GCS and Azure.
 
-The only module that knows the object-store client (obstore), of the extra ``oidkit[cloud]``. Its
+The client is obstore, of the extra ``oidkit[cloud]``, which `oidkit.store.bucket` uses as well. Its
 calls are the blocking ones, in threads: those of its event loop may abort when a process ends. Only
 shared indexes come this way; a source is always read anonymously, by `oidkit.store.http`.
 """
@@ -19,18 +19,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from oidkit.errors import OidError, SourceError, UsageError
+from oidkit.errors import UsageError
 from oidkit.store.model import Arrived, Ended, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-
     from obstore.store import ObjectStore
 
+    from oidkit.store.address import Address
+
 __all__ = [
-    "SCHEMES",
-    "ObjectShelf",
     "ObjectTransfer",
     "is_denied",
     "lacks_bucket",
@@ -39,7 +36,6 @@ __all__ = [
     "sentence_of",
 ]
 
-SCHEMES = ("s3", "gs", "az")
 _THREADS = 16
 _CHUNK = 1 << 20
 _WAITING_CHUNKS = 64
@@ -85,9 +81,9 @@ class ObjectTransfer:
     Without any credentials of the user's the requests are anonymous.
     """
 
-    def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._store = opened(scheme, bucket, prefix, writes=False)
-        self._bucket = bucket
+    def __init__(self, address: Address) -> None:
+        self._store = opened(address, writes=False)
+        self._bucket = address.bucket
         self._todo: deque[tuple[object, Request]] = deque()
         self._happened: queue.Queue[Arrived | Ended] = queue.Queue(_WAITING_CHUNKS)
         self._dropped: set[int] = set()
@@ -123,12 +119,7 @@ class ObjectTransfer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with self._ready:
             self._over = True
             self._ready.notify_all()
@@ -181,64 +172,7 @@ class ObjectTransfer:
         return Ended(token, None, sentence_of(error))
 
 
-class ObjectShelf:
-    """The objects below a prefix, with the right to write there."""
-
-    def __init__(self, scheme: str, bucket: str, prefix: str) -> None:
-        self._store = opened(scheme, bucket, prefix, writes=True)
-        self._name = f"{scheme}://{bucket}/{prefix}".rstrip("/")
-        self._bucket = bucket
-
-    def names(self) -> Iterator[tuple[str, int]]:
-        """Give the name and size of every object, below the prefix.
-
-        Raises:
-            UsageError: the bucket does not exist, or may not be listed.
-            SourceError: it could not be reached.
-
-        """
-        import obstore
-
-        try:
-            for some in obstore.list(self._store, chunk_size=1000):
-                yield from ((each["path"], each["size"]) for each in some)
-        except Exception as error:
-            raise self._meant(error, "list") from error
-
-    def put(self, name: str, data: bytes) -> None:
-        """Write an object; it is there as a whole, or as it was.
-
-        Raises:
-            UsageError: the bucket does not exist, or may not be written.
-            SourceError: it could not be reached.
-
-        """
-        import obstore
-
-        try:
-            obstore.put(self._store, name, data)
-        except Exception as error:
-            raise self._meant(error, "write") from error
-
-    def _meant(self, error: Exception, what: str) -> OidError:
-        if isinstance(error, OidError):
-            return error
-        if lacks_bucket(error) or isinstance(error, FileNotFoundError):
-            return no_bucket(self._bucket, self._name)
-        if is_denied(error):
-            return UsageError(
-                f"there is no permission to {what} {self._name}",
-                remedy="check your credentials for it, or choose another place",
-            )
-        return SourceError(
-            f"{self._name} could not be written: {sentence_of(error)}",
-            remedy="check the address and the network, then run the same command again",
-        )
-
-
-def opened(
-    scheme: str, bucket: str, prefix: str, *, writes: bool, patient: bool = True
-) -> ObjectStore:
+def opened(address: Address, *, writes: bool, patient: bool = True) -> ObjectStore:
     """Open a bucket; one that is only read is so anonymously where the user has no credentials.
 
     One that is not *patient* waits some seconds for an answer, and asks twice at most.
@@ -251,23 +185,15 @@ def opened(
         from obstore import store
     except ImportError as error:
         raise UsageError(
-            f"{scheme}:// needs the library obstore",
+            f"{address.scheme}:// needs the library obstore",
             remedy="install it with: pip install 'oidkit[cloud]'",
         ) from error
-    config: dict[str, Any] = _profile() if scheme == "s3" else {}
-    if not (config or _has_keys(scheme) or writes):
-        config["skip_signature"] = True
-    if scheme == "s3":
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        config["region"] = region or "us-east-1"
-        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
     kinds: dict[str, Any] = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
     try:
-        found: ObjectStore = kinds[scheme](
-            bucket,
-            prefix=prefix or None,
-            config=config,
+        found: ObjectStore = kinds[address.scheme](
+            address.bucket,
+            prefix=address.prefix or None,
+            config=_config(address.scheme, writes=writes),
             client_options={
                 "allow_http": True,
                 "connect_timeout": timedelta(seconds=15 if patient else 5),
@@ -281,10 +207,23 @@ def opened(
         )
     except Exception as error:
         raise UsageError(
-            f"{scheme}://{bucket} cannot be opened: {sentence_of(error)}",
+            f"{address.scheme}://{address.bucket} cannot be opened: {sentence_of(error)}",
             remedy="check the address and the variables of your credentials",
         ) from error
     return found
+
+
+def _config(scheme: str, *, writes: bool) -> dict[str, Any]:
+    """Give what the client does not find itself; without any keys what is read is not signed."""
+    config: dict[str, Any] = _profile() if scheme == "s3" else {}
+    if not (config or _has_keys(scheme) or writes):
+        config["skip_signature"] = True
+    if scheme == "s3":
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        config["region"] = region or "us-east-1"
+        if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+            config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+    return config
 
 
 def _has_keys(scheme: str) -> bool:
@@ -315,11 +254,11 @@ def lacks_bucket(error: Exception) -> bool:
     return any(f">{code}<" in str(error) for code in ("NoSuchBucket", "ContainerNotFound"))
 
 
-def no_bucket(bucket: str, name: str) -> UsageError:
+def no_bucket(address: Address) -> UsageError:
     """Say that the bucket of an address is not there."""
-    variable = _ELSEWHERE[name.partition("://")[0]]
+    variable = _ELSEWHERE[address.scheme]
     return UsageError(
-        f"the bucket '{bucket}' of {name} does not exist",
+        f"the bucket '{address.bucket}' of {address.name} does not exist",
         remedy=f"make it first, or check the address and {variable}",
     )
 

@@ -5,13 +5,15 @@ The CSVs, the directories of the zips, the masks and the images all come through
 
 from oidkit.transfer.budget import Budget
 from oidkit.transfer.directories import DirectoryJob, ProbeJob
-from oidkit.transfer.engine import Beside, Run, Traffic
+from oidkit.transfer.engine import Run
+from oidkit.transfer.flight import Beside, Traffic
 from oidkit.transfer.indexed import IndexFileJob, IndexJob, IndexRangeJob
 from oidkit.transfer.jobs import ImageJob, LinkJob, MaskJob, Turn
 from oidkit.transfer.metadata import FileJob, TableJob
 from oidkit.transfer.originals import BucketFirstJob, OriginalJob
 from oidkit.transfer.pace import Pace, SteadyPace
 from oidkit.transfer.rate import Rate
+from oidkit.transfer.zipspan import ZipSpan
 
 __all__ = [
     "Beside",
@@ -34,4 +36,5 @@ __all__ = [
     "TableJob",
     "Traffic",
     "Turn",
+    "ZipSpan",
 ]

@@ -9,19 +9,24 @@ from oidkit.errors import (
     ChangedError,
     IntegrityError,
     MalformedError,
+    MissingObjectError,
     RefusedError,
     SourceError,
     UsageError,
 )
 from oidkit.store import Reply
+from oidkit.transfer.retry import GONE
 
 if TYPE_CHECKING:
+    from oidkit.errors import OidError
     from oidkit.events import Fetched
+    from oidkit.store import Ended
 
 __all__ = [
     "CHANGED",
     "Body",
     "answer_error",
+    "broken_error",
     "refuse_encoded",
     "refuse_endless",
     "refuse_other_range",
@@ -32,6 +37,7 @@ __all__ = [
 
 CHANGED = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 """What a source answers where the object is no longer the one that is known."""
+_REMEDY = "check --source and the network, then run the same command again"
 _LOG_IN = "check --source, and whether the network wants you to log in"
 _BEFORE_A_PAGE = b"\xef\xbb\xbf \t\r\n"
 
@@ -90,14 +96,25 @@ class Body:
         return body
 
 
-def answer_error(name: str, status: int) -> SourceError:
+def answer_error(name: str, status: int) -> OidError:
     """Say what an answer means that brings no object."""
+    if status in GONE:
+        return MissingObjectError(
+            f"the source does not have {name} ({status})", remedy="check --source and --release"
+        )
     known = {403: "refuses it (403)", 429: "asks for fewer requests (429)", 503: "is busy (503)"}
     what = known.get(status, f"answers {status}")
     kind = RefusedError if status == HTTPStatus.FORBIDDEN else SourceError
     return kind(
         f"{name}: the source {what}", remedy="check --source, or run the same command again later"
     )
+
+
+def broken_error(name: str, ended: Ended) -> OidError:
+    """Say what it means that a request has ended without an answer, or within one."""
+    if ended.gone:
+        return MissingObjectError(f"{name}: {ended.error}")
+    return SourceError(f"{name} could not be read: {ended.error}", remedy=ended.remedy or _REMEDY)
 
 
 def refuse_encoded(reply: Reply, name: str) -> None:
@@ -120,7 +137,7 @@ def refuse_whole(reply: Reply, name: str) -> None:
         )
 
 
-def refuse_other_range(reply: Reply, start: int, stop: int, name: str, *, total: int) -> None:
+def refuse_other_range(reply: Reply, name: str, *, start: int, stop: int, total: int) -> None:
     """Refuse a 206 of another range than [start, stop) of *total* bytes, by what it says."""
     said = (reply.start, reply.stop, reply.total, reply.length)
     if said != (start, stop, total, stop - start):

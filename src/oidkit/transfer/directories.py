@@ -16,6 +16,7 @@ from oidkit.errors import (
 from oidkit.events import Fetched
 from oidkit.store import Reply, Request, is_strong, same_object
 from oidkit.transfer.body import CHANGED, Body, refuse_other_range, refuse_whole
+from oidkit.transfer.zipspan import SpanJob, ZipSpan
 from oidkit.zipindex import DirectoryReader
 from oidkit.zipsearch import NameSearch, pays
 
@@ -86,7 +87,7 @@ class DirectoryJob(Body):
             total = (reply.total or 0) if asked.suffix else self.total
             first = max(0, total - most) if asked.suffix else asked.start or 0
             stop = total if asked.suffix else asked.stop or 0
-            refuse_other_range(reply, first, stop, self.name, total=total)
+            refuse_other_range(reply, self.name, start=first, stop=stop, total=total)
         super().begin(reply)
         self.etag, self.total = reply.etag, reply.total or 0
         self._streams = self._reader.ends is not None and reply.status == HTTPStatus.PARTIAL_CONTENT
@@ -166,28 +167,13 @@ class DirectoryJob(Body):
         return ()
 
 
-class ProbeJob(Body):
-    """A range of a zip's directory: bytes [start, stop) of the zip *key*, of that very zip."""
+class ProbeJob(SpanJob):
+    """A range of a zip's directory: `data` is what came, `error` what is left after all tries."""
 
-    def __init__(self, key: str, span: tuple[int, int], *, etag: str | None, total: int) -> None:
-        super().__init__(key)
-        self.start, self._stop = span
-        self.most = self._stop - self.start
-        self._etag, self._total = etag, total
+    def __init__(self, span: ZipSpan) -> None:
+        super().__init__(span)
         self.data = b""
         self.error: OidError | None = None
-
-    def request(self) -> Request:
-        return Request(self.name, start=self.start, stop=self._stop, if_match=self._etag)
-
-    def begin(self, reply: Reply) -> None:
-        if reply.status in CHANGED:
-            raise ChangedError(self.name)
-        refuse_whole(reply, self.name)
-        if not same_object(reply.etag, self._etag):
-            raise ChangedError(self.name)
-        refuse_other_range(reply, self.start, self._stop, self.name, total=self._total)
-        super().begin(reply)
 
     def settle(self) -> Sequence[Record]:
         self.data = self._body()

@@ -11,107 +11,40 @@ import heapq
 import itertools
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from oidkit.errors import (
     BucketError,
-    ChangedError,
     DiskError,
-    IntegrityError,
     InterruptedRunError,
-    MalformedError,
-    MissingObjectError,
     OidError,
     SourceError,
 )
 from oidkit.events import PaceChanged, Received, Retried
-from oidkit.store import Arrived, Ended, Reply, Request, Transfer
-from oidkit.transfer.body import CHANGED, answer_error, refuse_encoded
+from oidkit.store import Arrived, Ended, Reply
+from oidkit.transfer.body import CHANGED, answer_error, broken_error, refuse_encoded
 from oidkit.transfer.budget import Budget
+from oidkit.transfer.flight import Flight
 from oidkit.transfer.interrupt import interruptible
 from oidkit.transfer.pace import Pace
 from oidkit.transfer.records import drop_record, event_of
-from oidkit.transfer.retry import GONE, THROTTLED, TRANSIENT, Backoff, Trouble
+from oidkit.transfer.retry import GONE, THROTTLED, TRANSIENT, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from oidkit.disk import Record
-    from oidkit.events import Fetched, Listener
+    from oidkit.events import Listener
+    from oidkit.store import Transfer
+    from oidkit.transfer.flight import Beside, Job, Traffic
 
-__all__ = ["Beside", "Job", "Run", "Traffic"]
+__all__ = ["Run"]
 
 _WITH_BODY = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
-_MOST_DAMAGED = 3
-# A silent source takes 20 s a try.
-_MOST_SLOW = 3
 _MOST_UNSETTLED = 32
 _MOST_ERROR_BYTES = 64 * 1024
-_REMEDY = "check --source and the network, then run the same command again"
-
-
-class Job(Protocol):
-    """One object, or a part of one, and what is to become of it.
-
-    The loop asks for `request`, hands over the reply and the body, and lets `settle` check and
-    keep them on another thread: it gives the records of what was made, or None when another
-    request is needed first. `begin` is told of 412 and 416 too, and raises `ChangedError`, or
-    another error to begin anew. `request` is asked again for every try, so a job may go on where
-    the broken one ended; it is None where nothing needs to be asked. `cancel` asks a long `settle`
-    to come to an end, and `told` is what there is to say of it beside its records.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    def request(self) -> Request | None: ...
-
-    def begin(self, reply: Reply) -> None: ...
-
-    def write(self, data: bytes) -> None: ...
-
-    def settle(self) -> Sequence[Record] | None: ...
-
-    def fail(self, error: OidError) -> Sequence[Record]: ...
-
-    def cancel(self) -> None: ...
-
-    def told(self) -> Fetched | None: ...
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What went over the wire so far: requests, and every byte of every response body."""
-
-    requests: int = 0
-    received: int = 0
-
-
-@dataclass(slots=True)
-class Beside:
-    """Jobs that nothing depends on, of another host maybe: done while others are under way.
-
-    They have a `budget` of their own, and trouble of theirs ends them and never the run: what is
-    not done of them is dropped without a word, and `on_trouble` is called once. `jobs` gives None
-    while none is known.
-    """
-
-    jobs: Iterator[Job | None]
-    on_trouble: Callable[[], None]
-    budget: Budget = field(default_factory=Budget)
-    over: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    job: Job
-    budget: Budget
-    backoff: Backoff = field(default_factory=Backoff)
-    begun: bool = False
-    refused: OidError | None = None
-    surplus: int = 0
 
 
 class Run:
@@ -139,10 +72,10 @@ class Run:
         self._budget = budget or Budget()
         self._beside: Beside | None = None
         self._told: tuple[int, float | None] | None = None
-        self._flights: set[_Flight] = set()
-        self._later: list[tuple[float, int, _Flight]] = []
+        self._flights: set[Flight] = set()
+        self._later: list[tuple[float, int, Flight]] = []
         self._order = itertools.count()
-        self._settling: dict[Future[Sequence[Record] | None], _Flight] = {}
+        self._settling: dict[Future[Sequence[Record] | None], Flight] = {}
         self._received = 0
         self._more = True
 
@@ -247,19 +180,15 @@ class Run:
             self._launch(flight)
         return True
 
-    def _next(self, waiting: Iterator[Job], now: float) -> _Flight | None:
+    def _next(self, waiting: Iterator[Job], now: float) -> Flight | None:
         """Give what is to be started next; what goes beside comes last, when its source lets it."""
         if (job := next(waiting, None)) is not None:
-            return _Flight(job, self._budget)
-        beside = self._beside
-        if beside is None or beside.over or self._budget.away or self._is_full:
+            return Flight(job, self._budget)
+        if self._beside is None or self._budget.away or self._is_full:
             return None
-        if beside.budget.opens > now:
-            return None
-        job = next(beside.jobs, None)
-        return _Flight(job, beside.budget) if job is not None else None
+        return self._beside.next(now)
 
-    def _launch(self, flight: _Flight) -> None:
+    def _launch(self, flight: Flight) -> None:
         try:
             request = flight.job.request()
         except OSError as error:
@@ -270,7 +199,7 @@ class Run:
         if request is None:
             self._settle(flight)
             return
-        flight.begun, flight.refused, flight.surplus = False, None, 0
+        flight.begun, flight.surplus = False, 0
         self._flights.add(flight)
         self._traffic.requests += 1
         now = time.monotonic()
@@ -282,7 +211,7 @@ class Run:
 
     def _take(self, happened: Arrived | Ended) -> None:
         flight = happened.token
-        if not isinstance(flight, _Flight) or flight not in self._flights:
+        if not isinstance(flight, Flight) or flight not in self._flights:
             return
         if isinstance(happened, Arrived):
             flight.budget.heard()
@@ -296,13 +225,12 @@ class Run:
         elif happened.reply is not None:
             self._answered(flight, happened.reply)
 
-    def _body(self, flight: _Flight, reply: Reply, data: bytes) -> None:
+    def _body(self, flight: Flight, reply: Reply, data: bytes) -> None:
         if reply.status not in _WITH_BODY:
             flight.surplus += len(data)
             if flight.surplus > _MOST_ERROR_BYTES:
                 # A server that pours out a page where a short answer belongs.
-                self._transfer.abort(flight)
-                self._flights.remove(flight)
+                self._drop(flight)
                 self._answered(flight, reply)
             return
         try:
@@ -314,11 +242,14 @@ class Run:
         except OSError as error:
             raise _disk(error, flight.job.name) from error
         except OidError as error:
-            self._transfer.abort(flight)
-            self._flights.remove(flight)
+            self._drop(flight)
             self._again(flight, Trouble(error))
 
-    def _answered(self, flight: _Flight, reply: Reply) -> None:
+    def _drop(self, flight: Flight) -> None:
+        self._transfer.abort(flight)
+        self._flights.remove(flight)
+
+    def _answered(self, flight: Flight, reply: Reply) -> None:
         flight.budget.heard()
         status, name = reply.status, flight.job.name
         if status in (*_WITH_BODY, HTTPStatus.NOT_MODIFIED, *CHANGED):
@@ -333,10 +264,7 @@ class Run:
             self._settle(flight)
         elif status in GONE:
             self._well(flight.budget)
-            gone = MissingObjectError(
-                f"the source does not have {name} ({status})", remedy="check --source and --release"
-            )
-            self._give_up(flight, gone)
+            self._give_up(flight, answer_error(name, status))
         elif status in TRANSIENT:
             self._again(flight, Trouble(answer_error(name, status), asked=reply.retry_after))
             if status in THROTTLED:
@@ -344,30 +272,17 @@ class Run:
         else:
             self._give_up(flight, answer_error(name, status))
 
-    def _broken(self, flight: _Flight, ended: Ended) -> None:
+    def _broken(self, flight: Flight, ended: Ended) -> None:
         if ended.reply is not None:
             flight.budget.heard()
-        error = SourceError(
-            f"{flight.job.name} could not be read: {ended.error}",
-            remedy=ended.remedy or _REMEDY,
-        )
-        if ended.gone:
-            self._give_up(flight, MissingObjectError(f"{flight.job.name}: {ended.error}"))
-            return
-        if ended.lasting:
+        error = broken_error(flight.job.name, ended)
+        if ended.gone or ended.lasting:
             self._give_up(flight, error)
             return
         if ended.slow:
             self._pace.throttled(time.monotonic())
             self._tell_pace(time.monotonic(), "timeout")
-        trouble = Trouble(
-            error,
-            away=ended.away,
-            cut=ended.cut,
-            most=_MOST_SLOW if ended.slow else None,
-            length=(ended.reply.length if ended.reply else None) or 0,
-        )
-        self._again(flight, trouble)
+        self._again(flight, Trouble.of(error, ended))
 
     def _well(self, budget: Budget) -> None:
         now = time.monotonic()
@@ -377,7 +292,7 @@ class Run:
             self._pace.succeeded(now)
         self._tell_pace(now, "clean")
 
-    def _objected(self, flight: _Flight, why: str, *, asked: float | None) -> None:
+    def _objected(self, flight: Flight, why: str, *, asked: float | None) -> None:
         """Note that the source asks for less, and that for a while it wants no request at all."""
         now = time.monotonic()
         self._pace.throttled(now)
@@ -391,16 +306,13 @@ class Run:
             self._told = told
             self._on_event(PaceChanged(self._budget.since(now), *told, why))
 
-    def _again(self, flight: _Flight, trouble: Trouble) -> None:
+    def _again(self, flight: Flight, trouble: Trouble) -> None:
         error, name = trouble.error, flight.job.name
         if self._beside is not None and self._beside.over and flight.budget is not self._budget:
             return
-        lasting = isinstance(error, (ChangedError, MalformedError))
-        if lasting or not isinstance(error, (SourceError, IntegrityError)):
+        if trouble.lasting:
             self._give_up(flight, error)
             return
-        if isinstance(error, IntegrityError):
-            trouble = replace(trouble, most=_MOST_DAMAGED)
         now = time.monotonic()
         with self._bearing(flight):
             pause = flight.budget.pause(name, trouble, flight.backoff, now)
@@ -413,7 +325,7 @@ class Run:
             heapq.heappush(self._later, (now + pause, next(self._order), flight))
 
     @contextlib.contextmanager
-    def _bearing(self, flight: _Flight) -> Iterator[None]:
+    def _bearing(self, flight: Flight) -> Iterator[None]:
         """Let trouble of what goes beside the jobs end that alone."""
         try:
             yield
@@ -432,13 +344,12 @@ class Run:
             return
         beside.over = True
         for flight in [each for each in self._flights if each.budget is beside.budget]:
-            self._transfer.abort(flight)
-            self._flights.remove(flight)
+            self._drop(flight)
         self._later = [each for each in self._later if each[2].budget is self._budget]
         heapq.heapify(self._later)
         beside.on_trouble()
 
-    def _settle(self, flight: _Flight) -> None:
+    def _settle(self, flight: Flight) -> None:
         self._settling[self._pool.submit(flight.job.settle)] = flight
 
     def _harvest(self) -> None:
@@ -461,7 +372,7 @@ class Run:
                     if (told := flight.job.told()) is not None:
                         self._on_event(told)
 
-    def _give_up(self, flight: _Flight, error: OidError) -> None:
+    def _give_up(self, flight: Flight, error: OidError) -> None:
         self._keep(flight.job.fail(error))
 
     def _keep(self, records: Sequence[Record]) -> None:
@@ -475,8 +386,7 @@ class Run:
     def _leave(self) -> None:
         """Forget what is in flight, and record what is being written: it will be whole."""
         for flight in list(self._flights):
-            self._transfer.abort(flight)
-        self._flights.clear()
+            self._drop(flight)
         self._later.clear()
         for flight in self._settling.values():
             flight.job.cancel()

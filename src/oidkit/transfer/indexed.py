@@ -189,7 +189,7 @@ class IndexRangeJob(_OfIndex):
                 f"the server of {self._place} refuses byte ranges",
                 remedy="use one that honours Range, or take all of the index: oid index pull URL",
             )
-        refuse_other_range(reply, self._start, self._stop, self.name, total=self._total)
+        refuse_other_range(reply, self.name, start=self._start, stop=self._stop, total=self._total)
         super().begin(reply)
 
     def settle(self) -> Sequence[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import google_crc32c
@@ -12,26 +12,25 @@ from oidkit.disk import Record, fingerprint, link, move, write_all, write_everyw
 from oidkit.errors import (
     ChangedError,
     IntegrityError,
-    MissingObjectError,
     OidError,
     UsageError,
 )
 from oidkit.imagefile import jpeg_fault
-from oidkit.store import Reply, Request, is_strong, same_object
-from oidkit.transfer.body import CHANGED, Body, refuse_other_range, refuse_part, refuse_whole
-from oidkit.transfer.records import image_record, mask_record
+from oidkit.store import Reply, Request
+from oidkit.transfer.body import Body, refuse_part
+from oidkit.transfer.records import image_record, lost_record, mask_record
+from oidkit.transfer.zipspan import SpanJob, ZipSpan
 from oidkit.zipindex import Member, extract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oidkit.disk import Status
     from oidkit.objectpath import Location
 
 Turn = Callable[[str, bytes], bytes]
 """Turns the image or mask at a path; gives the very bytes back that need no turn."""
 
-__all__ = ["ImageJob", "LinkJob", "MaskJob", "Turn", "ZipSpan"]
+__all__ = ["ImageJob", "LinkJob", "MaskJob", "Turn"]
 
 
 class ImageJob(Body):
@@ -49,10 +48,10 @@ class ImageJob(Body):
         turn: Turn | None = None,
     ) -> None:
         super().__init__(key)
-        self._root, self._key, self._paths, self._turn = root, key, paths, turn
+        self._root, self._paths, self._turn = root, paths, turn
 
     def request(self) -> Request:
-        return Request(self._key)
+        return Request(self.name)
 
     def begin(self, reply: Reply) -> None:
         refuse_part(reply, self.name)
@@ -65,7 +64,7 @@ class ImageJob(Body):
         if self._turn is not None and (turned := self._turn(self._paths[0], body)) is not body:
             body, check = turned, fingerprint(turned)
         write_everywhere(self._root, self._paths, body)
-        return [image_record(path, self._key, body, check=check) for path in self._paths]
+        return [image_record(path, self.name, body, check=check) for path in self._paths]
 
     def _examine(self, body: bytes, check: str) -> None:
         """Refuse content that is not what it should be; *check* is its fingerprint."""
@@ -78,13 +77,10 @@ class ImageJob(Body):
         else:
             fault = jpeg_fault(body)
         if fault:
-            raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
+            raise IntegrityError(f"{self.name}: {fault}", remedy="check the source")
 
     def fail(self, error: OidError) -> Sequence[Record]:
-        return [
-            Record(path, "image", self._key, _status(error), reason=error.cause)
-            for path in self._paths
-        ]
+        return [lost_record(path, self.name, error, kind="image") for path in self._paths]
 
 
 class LinkJob(Body):
@@ -116,10 +112,11 @@ class LinkJob(Body):
         raise error
 
 
-class MaskJob(Body):
+class MaskJob(SpanJob):
     """A span of a mask zip: the members in it that are wanted, each checked by its CRC-32.
 
-    What is written is what *turn* makes of the path and the bytes of a member.
+    What is written is what *turn* makes of the path and the bytes of a member. A zip that is found
+    to be another one is added to *changed*.
     """
 
     def __init__(
@@ -129,30 +126,13 @@ class MaskJob(Body):
         members: Sequence[tuple[Member, str]],
         *,
         changed: set[str],
-        turn: Callable[[str, bytes], bytes] | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        super().__init__(span.key)
-        self.most = span.stop - span.start
-        self._turn = turn
-        self._root, self._span = root, span
+        super().__init__(span)
+        self._root, self._turn = root, turn
         self._waiting = list(members)
         self._made: list[Record] = []
         self._changed = changed
-
-    def request(self) -> Request:
-        span = self._span
-        return Request(span.key, start=span.start, stop=span.stop, if_match=span.etag)
-
-    def begin(self, reply: Reply) -> None:
-        span = self._span
-        if reply.status in CHANGED:
-            raise ChangedError(self.name)
-        refuse_whole(reply, self.name)
-        alike = same_object(reply.etag, span.etag)
-        if not alike or (reply.total != span.total and not is_strong(span.etag)):
-            raise ChangedError(self.name)
-        refuse_other_range(reply, span.start, span.stop, self.name, total=span.total)
-        super().begin(reply)
 
     def settle(self) -> Sequence[Record]:
         body = self._body()
@@ -162,7 +142,7 @@ class MaskJob(Body):
         wrong: IntegrityError | None = None
         for member, path in self._waiting:
             try:
-                png = extract(member, body, start=self._span.start)
+                png = extract(member, body, start=self.span.start)
                 check = f"crc32:{member.crc32:08x}"
                 if self._turn is not None and (turned := self._turn(path, png)) is not png:
                     png, check = turned, fingerprint(turned)
@@ -171,7 +151,7 @@ class MaskJob(Body):
                 wrong = error
                 continue
             good.append((path, png))
-            made.append(mask_record(path, self._span.key, png, check=check))
+            made.append(mask_record(path, self.span.key, png, check=check))
         write_all(self._root, good)
         self._made += made
         self._waiting = bad
@@ -182,33 +162,9 @@ class MaskJob(Body):
     def fail(self, error: OidError) -> Sequence[Record]:
         if isinstance(error, UsageError):
             raise error
-        doubted = isinstance(error, IntegrityError) and self._span.doubted
+        doubted = isinstance(error, IntegrityError) and self.span.doubted
         if isinstance(error, ChangedError) or doubted:
-            self._changed.add(self._span.key)
+            self._changed.add(self.span.key)
             return self._made
-        status = _status(error)
-        return self._made + [
-            Record(path, "mask", self._span.key, status, reason=error.cause)
-            for _, path in self._waiting
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class ZipSpan:
-    """The half-open range [start, stop) of the zip at `key`, as its index knows it.
-
-    `doubted` says that damage in it may mean another zip, as its identity is not strong.
-    """
-
-    key: str
-    etag: str | None
-    total: int
-    start: int
-    stop: int
-    doubted: bool = False
-
-
-def _status(error: OidError) -> Status:
-    if isinstance(error, MissingObjectError):
-        return "missing"
-    return "damaged" if isinstance(error, IntegrityError) else "failed"
+        lost = [lost_record(path, self.name, error, kind="mask") for _, path in self._waiting]
+        return self._made + lost

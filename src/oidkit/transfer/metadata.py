@@ -122,7 +122,7 @@ class TableJob(Body):
             raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
         total = builder.size if builder.size is not None else reply.total or 0
         try:
-            refuse_other_range(reply, start, total, self.name, total=total)
+            refuse_other_range(reply, self.name, start=start, stop=total, total=total)
         except SourceError:
             builder.discard()
             raise

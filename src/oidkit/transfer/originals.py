@@ -108,7 +108,7 @@ class OriginalJob(ImageJob):
         if original.md5 is not None and check == f"md5:{original.md5}":
             if not body.startswith(_JPEG):
                 kind = picture_kind(body) or "another kind of file"
-                raise MissingObjectError(f"{self._key}: the original is no JPEG but {kind}")
+                raise MissingObjectError(f"{self.name}: the original is no JPEG but {kind}")
             return
         if picture_kind(body) or original.size not in (None, len(body)):
             raise self._other(body, len(body))
@@ -116,13 +116,13 @@ class OriginalJob(ImageJob):
         if fault is None and original.md5 is not None:
             fault = f"it does not match its OriginalMD5 {original.md5}"
         if fault:
-            raise IntegrityError(f"{self._key}: {fault}", remedy="check the source")
+            raise IntegrityError(f"{self.name}: {fault}", remedy="check the source")
 
     def _other(self, head: bytes, size: int) -> OidError:
         """Say what stands in the place of the original, by its first bytes and its size."""
         if kind := picture_kind(head):
             return MissingObjectError(
-                f"{self._key}: the photo was removed by its author (a {kind} stands for it)"
+                f"{self.name}: the photo was removed by its author (a {kind} stands for it)"
             )
         if not head.startswith(_JPEG):
             fault = str(jpeg_fault(head))
@@ -130,4 +130,4 @@ class OriginalJob(ImageJob):
             fault = f"it has more than the {self._original.most:,} bytes that are ever read"
         else:
             fault = f"it has {size:,} bytes, not its OriginalSize of {self._original.size:,}"
-        return MalformedError(f"{self._key}: {fault}", remedy="check the source")
+        return MalformedError(f"{self.name}: {fault}", remedy="check the source")

@@ -1,13 +1,18 @@
-"""What the manifest says of an image or a mask that has come whole, and the event of a record."""
+"""What the manifest says of an image or a mask that has come, or is lost; and its event."""
 
 from __future__ import annotations
 
-from oidkit.disk import Record
-from oidkit.errors import IntegrityError, SourceError
+from typing import TYPE_CHECKING, Literal
+
+from oidkit.disk import Record, Status
+from oidkit.errors import IntegrityError, MissingObjectError, SourceError
 from oidkit.events import Failed, Fetched, Missing
 from oidkit.imagefile import jpeg_size, png_size
 
-__all__ = ["drop_record", "event_of", "image_record", "mask_record"]
+if TYPE_CHECKING:
+    from oidkit.errors import OidError
+
+__all__ = ["drop_record", "event_of", "image_record", "lost_record", "mask_record"]
 
 
 def image_record(path: str, key: str, jpeg: bytes, *, check: str) -> Record:
@@ -20,6 +25,14 @@ def mask_record(path: str, key: str, png: bytes, *, check: str) -> Record:
     """Give the record of a mask out of the zip at *key*."""
     width, height = png_size(png)
     return Record(path, "mask", key, "ok", len(png), check, width=width, height=height)
+
+
+def lost_record(path: str, key: str, error: OidError, *, kind: Literal["image", "mask"]) -> Record:
+    """Give the record of an image or a mask that could not be had."""
+    status: Status = "damaged" if isinstance(error, IntegrityError) else "failed"
+    if isinstance(error, MissingObjectError):
+        status = "missing"
+    return Record(path, kind, key, status, reason=error.cause)
 
 
 def event_of(record: Record) -> Fetched | Missing | Failed:

@@ -6,8 +6,11 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from oidkit.errors import ChangedError, IntegrityError, MalformedError, SourceError
+
 if TYPE_CHECKING:
     from oidkit.errors import OidError
+    from oidkit.store import Ended
 
 __all__ = ["GONE", "LONGEST_ASKED", "THROTTLED", "TRANSIENT", "Backoff", "Trouble", "jitter"]
 
@@ -19,6 +22,9 @@ LONGEST_ASKED = 60.0
 """Seconds of a Retry-After that are still waited for."""
 
 _TRIES = 6
+_TRIES_DAMAGED = 3
+# A silent source takes 20 s a try.
+_TRIES_SLOW = 3
 _SHORTEST, _LONGEST = 0.1, 10.0
 # From the first failure on; a large object gets the time that its deadline gives it besides.
 _SECONDS = 180.0
@@ -30,16 +36,36 @@ class Trouble:
     """Why a try failed: the error, and what bears on another try.
 
     `asked` are the seconds of a Retry-After. `away` says that no connection could be made, `cut`
-    that one ended without any answer. `most` is the number of tries in all, where it is not the
-    usual one, and `length` the announced bytes of the body.
+    that one ended without any answer, `slow` that the source did not keep up. `length` are the
+    announced bytes of the body.
     """
 
     error: OidError
     asked: float | None = None
     away: bool = False
     cut: bool = False
-    most: int | None = None
+    slow: bool = False
     length: int = 0
+
+    @classmethod
+    def of(cls, error: OidError, ended: Ended) -> Trouble:
+        """Take over what is known of a request that has broken."""
+        length = (ended.reply.length if ended.reply else None) or 0
+        return cls(error, away=ended.away, cut=ended.cut, slow=ended.slow, length=length)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether no other try would bring more."""
+        if isinstance(self.error, (ChangedError, MalformedError)):
+            return True
+        return not isinstance(self.error, (SourceError, IntegrityError))
+
+    @property
+    def most(self) -> int:
+        """The number of tries in all."""
+        if isinstance(self.error, IntegrityError):
+            return _TRIES_DAMAGED
+        return _TRIES_SLOW if self.slow else _TRIES
 
 
 def jitter(last: float, dice: random.Random, *, longest: float | None = None) -> float:
@@ -65,7 +91,7 @@ class Backoff:
         self,
         asked: float | None = None,
         *,
-        most: int | None = None,
+        most: int = _TRIES,
         now: float = 0.0,
         length: int = 0,
     ) -> float | None:
@@ -78,7 +104,7 @@ class Backoff:
         if self._first is None:
             self._first = now
         seconds = _SECONDS + length / _LEAST_BYTES_A_SECOND
-        if self.tries >= (most or _TRIES) or (asked is not None and asked > LONGEST_ASKED):
+        if self.tries >= most or (asked is not None and asked > LONGEST_ASKED):
             return None
         dice = self._random = self._random or random.Random()  # noqa: S311 - spreads tries
         self._last = jitter(self._last, dice)

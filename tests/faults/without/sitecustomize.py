@@ -83,6 +83,7 @@ def _atomic_writes() -> None:
     import time
 
     from oidkit import disk
+    from oidkit.disk import writing
 
     def write(path: Location, data: bytes | Iterable[bytes], *, lasting: bool = False) -> None:
         del lasting
@@ -93,7 +94,7 @@ def _atomic_writes() -> None:
                 file.write(whole[at : at + 4096])
                 time.sleep(0.002)
 
-    disk.write_atomically = write
+    disk.write_atomically = writing.write_atomically = write
 
 
 @without("a steady clock")
