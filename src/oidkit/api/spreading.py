@@ -159,14 +159,13 @@ def errand_of(root: Location, session: Session) -> Errand:
 class _Out:
     """A shard that is given out, and what is known of it.
 
-    `files` and `images` are those of which was told. Of those that `failed` is told at the end:
-    another worker may have them. `deaths` are those since a file came. Whoever has it was told
-    `settings` with its share of the limits.
+    `images` are those of which was told. Of those that `failed` is told at the end: another worker
+    may have them. `deaths` are those since an image came. Whoever has it was told `settings` with
+    its share of the limits.
     """
 
     shard: Shard
     settings: Settings
-    files: set[str] = field(default_factory=set)
     images: set[str] = field(default_factory=set)
     failed: dict[str, Record] = field(default_factory=dict)
     deaths: int = 0
@@ -274,15 +273,13 @@ class _Giving:
             self._dataset.manifest.expect(out.part)
 
     def _tell(self, out: _Out, record: Record) -> None:
-        """Tell of a file, once: who takes a shard over speaks of those that were there as well."""
-        if record.path in out.files:
-            return
-        out.files.add(record.path)
-        out.deaths = 0
+        """Tell of an image once: it has several places, and another worker may tell of it too."""
         image = record.path.rpartition("/")[2]
-        if image not in out.images:
-            out.images.add(image)
-            self._count(record)
+        if image in out.images:
+            return
+        out.images.add(image)
+        out.deaths = 0
+        self._count(record)
         self._session.on_event(event_of(record))
 
     def _lose(self, number: int, why: str, *, error: OidError | None = None) -> None:

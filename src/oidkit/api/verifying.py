@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oidkit.api.carry import Ways, carry_images, carry_masks
 from oidkit.api.downloading import annotate
+from oidkit.api.images import Ways, carry_images
 from oidkit.api.inspecting import inspector
+from oidkit.api.masks import carry_masks
 from oidkit.api.opening import whole_dataset
 from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
@@ -192,6 +193,8 @@ def _repair(
     if images:
         lost = _image_plans(dataset, images)
         origins = _origins(session, images, description=description)
+        if origins is not None:
+            origins.settle(lost)
         ways = Ways(origins, turning)
         carry_images(session, dataset, lost, summary=summary, ways=ways)
     masks = [Path(record.path) for record in wrong if record.kind == "mask"]
