@@ -9,7 +9,7 @@ from oidkit.api.session import Session
 from oidkit.errors import UsageError
 from oidkit.formats.categories import Categories, parse_map, parse_order
 from oidkit.objectpath import matching
-from oidkit.taxonomy import ClassList, parse_class_file
+from oidkit.taxonomy import ClassList, mid_stem, parse_class_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,15 +18,22 @@ if TYPE_CHECKING:
     from oidkit.dataset import Dataset, Description
     from oidkit.events import Listener
 
-__all__ = ["categories_of", "with_hierarchy"]
+__all__ = ["categories_of", "stems_of", "with_hierarchy"]
 
 _ALL = "all"
 
 
 def categories_of(
     dataset: Dataset, description: Description, common: Mapping[str, Any]
-) -> tuple[Categories, tuple[str, ...], bool]:
-    """Give the categories, the classes that were downloaded, and whether all classes count."""
+) -> tuple[Categories, dict[str, str]]:
+    """Give the categories, and the beginnings of the annotation files to read, as `stems_of`.
+
+    *common* are `annotations`, `class_map` and `class_order` of `oidkit.api.ExportOptions`.
+
+    Raises:
+        UsageError: one of them makes no sense.
+
+    """
     selections = description.selections
     own = tuple(sorted({mid for each in selections for mid in each.get("classes", ())}))
     every = _takes_all(selections, own, common.get("annotations"))
@@ -45,7 +52,17 @@ def categories_of(
     renamed = parse_map(common.get("class_map") or {}, names)
     # A kind of a class that was downloaded with its subclasses may be mapped by its own name.
     classes |= {mid: name for mid, name in renamed.items() if mid not in classes}
-    return Categories.of(classes, renamed=renamed, order=order), own, every
+    categories = Categories.of(classes, renamed=renamed, order=order)
+    return categories, stems_of(own, every=every)
+
+
+def stems_of(mids: Sequence[str], *, every: bool) -> dict[str, str]:
+    """Give the beginnings of the names of the annotation files that are read, in their order.
+
+    Each comes with the MID that it is for, or "" for the file of all classes.
+    """
+    own = {mid_stem(mid): mid for mid in sorted(mids)}
+    return {_ALL: "", **own} if every else own
 
 
 def _takes_all(

@@ -16,7 +16,7 @@ from oidkit.imagefile import jpeg_size
 from oidkit.imageids import distinct
 from oidkit.tables import ClassFile, Credits, Part, read_instances
 from oidkit.tables.dropping import Unwanted
-from oidkit.taxonomy import IMAGE_ID_PATTERN, mid_stem
+from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,12 +35,10 @@ __all__ = [
     "check_any",
     "check_splits",
     "read_pictures",
-    "stems_of",
 ]
 
 _AT_ONCE = 256
 _HEADER = 1 << 16
-_ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,12 +339,6 @@ def _bad(asked: Asked, split: str) -> Iterator[tuple[int, str]]:
 
 def _bad_images(asked: Asked, split: str) -> NDArray[np.uint64]:
     return np.array([image for image, key in _bad(asked, split) if not key], dtype=np.uint64)
-
-
-def stems_of(mids: Sequence[str], *, every: bool) -> dict[str, str]:
-    """Give the beginnings of the names of the annotation files that are read, in their order."""
-    own = {mid_stem(mid): mid for mid in sorted(mids)}
-    return {_ALL: "", **own} if every else own
 
 
 def check_splits(splits: Sequence[str]) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ import numpy as np
 
 from oidkit.api.choosing import Choosing
 from oidkit.api.downloading import checked, recipe_of, settings_for
+from oidkit.api.numbering import stems_of
 from oidkit.api.opening import opened
-from oidkit.api.pictures import Asked, read_pictures, stems_of
+from oidkit.api.pictures import Asked, read_pictures
 from oidkit.api.session import Session
 from oidkit.api.shardplace import Cut, Done, ShardPlace
 from oidkit.api.summary import Count, Summary
