@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oidkit.api.session import Session
+from oidkit.api.settings import settings_as_of
 from oidkit.errors import UsageError
 from oidkit.formats.categories import Categories, parse_map, parse_order
 from oidkit.objectpath import matching
@@ -104,11 +106,7 @@ def with_hierarchy(
     categories: Categories, description: Description, settings: Settings, on_event: Listener
 ) -> Categories:
     """Name the classes above; the hierarchy comes from the cache or the dataset's own source."""
-    import dataclasses
-    import os
-
-    source = settings.source or os.environ.get("OID_SOURCE") or description.source
     # An index that OID_INDEX names may be of another source.
-    wanted = dataclasses.replace(settings, source=source, release=description.release, index="")
+    wanted = replace(settings_as_of(settings, description), index="")
     with Session(wanted, on_event) as session:
         return categories.with_supercategories(session.hierarchy(), session.class_list())

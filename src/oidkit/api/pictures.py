@@ -9,10 +9,10 @@ import numpy as np
 
 from oidkit.catalog import SPLITS
 from oidkit.choice import allotted
+from oidkit.dataset import pixel_size
 from oidkit.disk import listing
 from oidkit.errors import UsageError
 from oidkit.formats.model import Flags, Picture, Thing
-from oidkit.imagefile import jpeg_size
 from oidkit.imageids import distinct
 from oidkit.tables import ClassFile, Credits, Part, read_instances
 from oidkit.tables.dropping import Unwanted
@@ -38,7 +38,6 @@ __all__ = [
 ]
 
 _AT_ONCE = 256
-_HEADER = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,18 +254,10 @@ def _present(
     width, height = (side * trusted for side in dataset.image_sizes(split).of(ids))
     for at in np.flatnonzero(width == 0).tolist():
         path = dataset.root / folders[folder_of[at]] / f"{int(ids[at]):016x}.jpg"
-        width[at], height[at] = _size_of(path)
+        width[at], height[at] = pixel_size(path)
     sized = width > 0
     files = _Files(ids[sized], folder_of[sized], width[sized], height[sized], folders)
     return files, ids[~sized]
-
-
-def _size_of(path: Location) -> tuple[int, int]:
-    with path.open("rb") as file:
-        data = file.read(_HEADER)
-        size = jpeg_size(data)
-        # What cameras put before the frame header may be longer than most files.
-        return size if size != (0, 0) or len(data) < _HEADER else jpeg_size(data + file.read())
 
 
 def _placed(

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from oidkit import catalog
+from oidkit.disk import naming
 from oidkit.errors import (
     AmbiguousClassError,
-    DiskError,
     MissingObjectError,
     NotAMirrorError,
     OidError,
@@ -120,12 +120,8 @@ class Session:
         from oidkit.tables import Cache
 
         cache = Cache(self.kept_in)
-        try:
+        with naming(cache.root):
             cache.make(self.source.name)
-        except DiskError:
-            raise
-        except OSError as error:
-            raise DiskError.from_os(error, path=cache.root) from error
         return cache
 
     def run(
@@ -186,12 +182,8 @@ class Session:
         elif job.error is not None:
             self.fall_back(job.error, there=job.name in found)
         elif job.content is not None:
-            try:
+            with naming(self.kept.root):
                 self.kept.keep(job.name, job.content, job.etag)
-            except DiskError:
-                raise
-            except OSError as error:
-                raise DiskError.from_os(error, path=self.kept.root) from error
             found[job.name] = job.content
 
     def fall_back(self, error: OidError, *, there: bool) -> None:

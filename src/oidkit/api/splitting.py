@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.disk import temporary
-from oidkit.errors import DiskError, OidError, UsageError
+from oidkit.disk import naming, temporary
+from oidkit.errors import OidError, UsageError
 from oidkit.taxonomy import MID_PATTERN, mid_stem
 
 if TYPE_CHECKING:
@@ -82,20 +82,13 @@ def split(
         source = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", remedy="check --input") from error
-    try:
+    with naming(folder), source, contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
-        with source, contextlib.ExitStack() as stack:
-            found, fresh = _cut(source, targets, subset=subset, stack=stack)
-            empty = [result.mid for result in found if not result.rows]
-            _refuse_unknown(empty, settings or Settings())
-            _publish(fresh, force=force)
-            return found
-    except OSError as error:
-        raise (
-            error
-            if isinstance(error, (DiskError, UsageError))
-            else DiskError.from_os(error, path=folder)
-        ) from error
+        found, fresh = _cut(source, targets, subset=subset, stack=stack)
+        empty = [result.mid for result in found if not result.rows]
+        _refuse_unknown(empty, settings or Settings())
+        _publish(fresh, force=force)
+        return found
 
 
 def _check_subset(subset: str) -> None:

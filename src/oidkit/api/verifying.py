@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from oidkit.api.masks import carry_masks
 from oidkit.api.opening import whole_dataset
 from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
-from oidkit.api.settings import Settings
+from oidkit.api.settings import Settings, settings_as_of
 from oidkit.api.soundness import Spoilt, build_again, damaged_of
 from oidkit.api.summary import Summary
 from oidkit.api.turning import Turning
@@ -103,7 +103,9 @@ def verify(
     release = description.release if description else None
 
     present = whole_dataset(folder)
-    wanted = _settings(settings or Settings(), description)
+    wanted = settings or Settings()
+    if description is not None:
+        wanted = settings_as_of(wanted, description)
     with Session(wanted, on_event) as session:
         spoilt = _spoilt(session) if description else []
         if not repair:
@@ -146,15 +148,6 @@ def _learn_sizes(dataset: Dataset, *, besides: Sequence[Record]) -> None:
     for record in dataset.manifest.unsized():
         if record.path not in wrong and (told := dataset.sized(record)).width:
             dataset.manifest.add(told)
-
-
-def _settings(settings: Settings, description: Description | None) -> Settings:
-    import os
-
-    if description is None:
-        return settings
-    source = settings.source or os.environ.get("OID_SOURCE") or description.source
-    return replace(settings, source=source, release=description.release)
 
 
 def _check(dataset: Dataset, on_event: Listener) -> tuple[Report, list[Record]]:
