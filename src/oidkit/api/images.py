@@ -62,7 +62,9 @@ def carry_images(
     run.carry_out(links, settlers=settlers)
     if ways.workers is not None:
         degrees = ways.turning.degrees if ways.turning else {}
-        spread_images(session, dataset, plans, ways.workers, count=recording.count, degrees=degrees)
+        spread_images(
+            session, dataset, plans, workers=ways.workers, count=recording.count, degrees=degrees
+        )
     else:
         jobs = _jobs(dataset, plans, ways, recording)
         run = session.run(record=recording.record, on_event=recording.hear)

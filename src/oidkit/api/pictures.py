@@ -122,17 +122,18 @@ class Pictures:
             strict=True,
         )
         found = []
-        for at, things, (present, absent), known in rows:
+        for at, things, labels, known in rows:
             number = done - firsts[int(self.split[at])]
             done += len(things)
-            found.append(self._picture(at, things, number, (present, absent), known))
+            found.append(self._picture(at, things, first=number, labels=labels, known=known))
         return found
 
     def _picture(
         self,
         at: int,
         things: Sequence[Instance],
-        number: int,
+        *,
+        first: int,
         labels: tuple[tuple[int, ...], tuple[int, ...]],
         known: Mapping[str, str],
     ) -> Picture:
@@ -145,7 +146,7 @@ class Pictures:
             path=self.root / self.folders[self.folder[at]] / f"{image_id}.jpg",
             width=int(self.width[at]),
             height=int(self.height[at]),
-            things=tuple(_thing(each, number + i, masks) for i, each in enumerate(things)),
+            things=tuple(_thing(each, first + i, masks) for i, each in enumerate(things)),
             present=labels[0],
             absent=labels[1],
             metadata=known,

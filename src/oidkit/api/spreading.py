@@ -105,8 +105,8 @@ def spread_images(
     session: Session,
     dataset: Dataset,
     plans: Sequence[ImagePlan],
-    workers: Workers,
     *,
+    workers: Workers,
     count: Callable[[Record], None],
     degrees: Mapping[str, int],
 ) -> None:
@@ -126,7 +126,7 @@ def spread_images(
     session.on_event(Noted(f"{todo:,} images in shards of {size:,} for {at_once:,} workers"))
     shards = cut(plans, size=size, degrees=degrees)
     errand = errand_of(dataset.root, session)
-    giving = _Giving(session, dataset, workers, errand, at_once=at_once, count=count)
+    giving = _Giving(session, dataset, workers=workers, errand=errand, at_once=at_once, count=count)
     with interruptible() as stopped:
         try:
             more = True
@@ -179,9 +179,9 @@ class _Giving:
         self,
         session: Session,
         dataset: Dataset,
+        *,
         workers: Workers,
         errand: Errand,
-        *,
         at_once: int,
         count: Callable[[Record], None],
     ) -> None:

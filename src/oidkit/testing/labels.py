@@ -80,7 +80,7 @@ def write_other_labels(
     if _keys(spec, "relationships", split):
         _write_descriptions(root, spec, writer)
     if narratives := _keys(spec, "narratives", split):
-        rows |= write_narratives(root, spec, writer, split, narratives)
+        rows |= write_narratives(root, spec, writer=writer, split=split, keys=narratives)
     return rows
 
 
