@@ -48,7 +48,7 @@ Frames = Callable[[BlockRows, np.random.Generator], pl.DataFrame]
 def write_other_labels(
     root: Path, spec: ReleaseSpec, writer: AnnotationWriter, split: Split
 ) -> dict[str, int]:
-    """Write the files of every asked label but boxes and masks; return key -> rows."""
+    """Write the files of every asked label but boxes and masks; give key -> rows."""
     tables = _Tables(spec, writer, split)
     wanted: dict[str, tuple[str, Frames]] = {}
     if "image-labels" in spec.labels:
@@ -85,7 +85,7 @@ def write_other_labels(
 
 
 def _keys(spec: ReleaseSpec, label: Label, split: Split) -> list[str]:
-    """Return the keys of a label in all releases that are still given out, each once."""
+    """Give the keys of a label in all releases that are still given out, each once."""
     if label not in spec.labels:
         return []
     keys: dict[str, None] = {}

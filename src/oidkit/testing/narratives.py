@@ -36,7 +36,7 @@ def write_narratives(
     split: Split,
     keys: Sequence[str],
 ) -> dict[str, int]:
-    """Deal the split's narratives out to its files, their text to one more; return key -> lines."""
+    """Deal the split's narratives out to its files, their text to one more; give key -> lines."""
     release = next(each for each in spec.releases if "narratives" in catalog.labels_of(each))
     captions = catalog.captions_file(release, split).key
     rows = dict.fromkeys((*keys, captions), 0)

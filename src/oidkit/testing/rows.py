@@ -78,7 +78,7 @@ class BlockRows:
 
 
 def image_sizes(spec: ReleaseSpec) -> list[tuple[int, int]]:
-    """Return every (width, height) that occurs."""
+    """Give every (width, height) that occurs."""
     return [
         (round(width * spec.long_side / 1024), round(height * spec.long_side / 1024))
         for width, height, _ in _SIZES
@@ -132,7 +132,7 @@ def make_rows(spec: ReleaseSpec, block: Block, classes: tuple[MadeClass, ...]) -
 
 
 def _ids(rng: np.random.Generator, block: Block) -> npt.NDArray[np.uint64]:
-    """Return ids that ascend and differ in every split: one in each of equal stretches."""
+    """Give ids that ascend and differ in every split: one in each of equal stretches."""
     width = (1 << 60) // max(1, block.shard_images)
     offsets = rng.integers(0, width, block.images, dtype=np.uint64)
     position = np.arange(block.images, dtype=np.uint64) + np.uint64(block.first_in_shard)
@@ -142,7 +142,7 @@ def _ids(rng: np.random.Generator, block: Block) -> npt.NDArray[np.uint64]:
 
 
 def _box_counts(rng: np.random.Generator, block: Block, planted: Bools) -> Ints:
-    """Return how many boxes each image has, one at least where there are enough; sums up."""
+    """Give how many boxes each image has, one at least where there are enough; sums up."""
     weights = rng.gamma(0.9, size=block.images) + 1e-3
     if block.boxes >= block.images > 0:
         more = rng.multinomial(block.boxes - block.images, weights / weights.sum())
