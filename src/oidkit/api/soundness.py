@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from oidkit import catalog
+from oidkit.api.directories import read_whole
 from oidkit.disk import naming, remove
-from oidkit.errors import OidError
 from oidkit.events import Warned
 from oidkit.filecache import FileCache
 from oidkit.schema import CAPTIONS, IMAGES, files_of
@@ -69,9 +69,7 @@ def build_again(session: Session, spoilt: Sequence[Spoilt]) -> None:
     known = dict(_tables())
     session.files([catalog.published(key) for key in keys["file"]])
     session.tables([known[key] for key in keys["table"] if key in known])
-    for found in session.mask_indexes(dict.fromkeys(keys["mask directory"], ())).values():
-        if isinstance(found, OidError):
-            raise found
+    read_whole(session, keys["mask directory"])
 
 
 def _tables() -> Iterator[tuple[str, tuple[catalog.File, Schema]]]:

@@ -142,15 +142,8 @@ def _cut(
     stack: contextlib.ExitStack,
 ) -> tuple[list[SplitResult], dict[Path, Path]]:
     """Write the files of every class under temporary names, which the stack removes again."""
-    name = getattr(source, "name", "the CSV")
     header = source.readline()
-    columns = next(csv.reader([header.decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
-    if not {"ImageID", "LabelName"} <= set(columns):
-        raise UsageError(
-            f"{name} has no columns ImageID and LabelName",
-            remedy="give --input a CSV of boxes, masks or image labels",
-        )
-    at_image, at_label = columns.index("ImageID"), columns.index("LabelName")
+    at_image, at_label = _columns(header, name=getattr(source, "name", "the CSV"))
     sinks = {}
     fresh: dict[Path, Path] = {}
     for mid, paths in targets.items():
@@ -180,6 +173,17 @@ def _cut(
         for sink in sinks.values()
     ]
     return found, fresh
+
+
+def _columns(header: bytes, *, name: str) -> tuple[int, int]:
+    """Say where a CSV has the image and the class."""
+    columns = next(csv.reader([header.decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
+    if not {"ImageID", "LabelName"} <= set(columns):
+        raise UsageError(
+            f"{name} has no columns ImageID and LabelName",
+            remedy="give --input a CSV of boxes, masks or image labels",
+        )
+    return columns.index("ImageID"), columns.index("LabelName")
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:

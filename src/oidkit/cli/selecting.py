@@ -46,6 +46,7 @@ def add_selection(parser: Parser) -> None:
     _add_limits(parser)
     _add_filters(parser)
     _add_parts(parser)
+    _add_layout(parser)
 
 
 def _add_choice(parser: Parser) -> None:
@@ -139,7 +140,7 @@ def _add_filters(parser: Parser) -> None:
 
 
 def _add_parts(parser: Parser) -> None:
-    """Add what comes besides, or stays away, and how the folder is laid out."""
+    """Add which images and annotations come besides."""
     parser.add_argument(
         "--negatives",
         action="store_true",
@@ -159,6 +160,10 @@ def _add_parts(parser: Parser) -> None:
         help="annotations of the classes, or besides them every annotation of the chosen images, "
         "in csv/all_<split>_<label>.csv, with its mask (default: requested)",
     )
+
+
+def _add_layout(parser: Parser) -> None:
+    """Add what the folder is like, and what of it is left out."""
     parser.add_argument(
         "--layout",
         default="class",

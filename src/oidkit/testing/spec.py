@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from oidkit.catalog import LABELS, RELEASES, SHARDS, Label, Release, Split
+from oidkit.catalog import LABELS, RELEASES, SHARDS, SPLITS, Label, Release, Split
 from oidkit.errors import UsageError
 
 __all__ = ["PRESETS", "PerSplit", "Preset", "ReleaseSpec", "preset"]
@@ -95,7 +95,7 @@ class ReleaseSpec:
             _refuse(f"{self.outside} images outside the bucket", "give 0 or more")
         if not self.releases or not self.long_side >= 64 or not 1 <= self.jpeg_quality <= 100:
             _refuse("such a release", "give releases, a long side of 64 or more, a quality 1-100")
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             self._check_split(split)
 
     def _check_split(self, split: Split) -> None:
@@ -142,13 +142,13 @@ class ReleaseSpec:
     @property
     def shapes_drawn(self) -> int | None:
         """Size of the pool of masks, or None where each mask is drawn for its own box."""
-        few = sum(self.masks_of(split) for split in ("train", "validation", "test")) <= _DRAWN_MASKS
+        few = sum(self.masks_of(split) for split in SPLITS) <= _DRAWN_MASKS
         return self.mask_pool or (None if few else 256)
 
     @property
     def pictures_drawn(self) -> int | None:
         """Size of the pool of pictures, or None where each image is drawn by itself."""
-        few = sum(self.jpegs_of(split) for split in ("train", "validation", "test")) <= _DRAWN_JPEGS
+        few = sum(self.jpegs_of(split) for split in SPLITS) <= _DRAWN_JPEGS
         return self.jpeg_pool or (None if few else 64)
 
     @classmethod
