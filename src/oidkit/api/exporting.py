@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from oidkit.api.numbering import categories_of, with_hierarchy
+from oidkit.api.numbering import Naming, categories_of, with_hierarchy
 from oidkit.api.opening import opened
 from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures
 from oidkit.api.processes import made_by, processes_for
@@ -159,7 +159,7 @@ def export(
     check_out(place, dataset=folder)
     summary = ExportSummary(str(place), format)
     on_event(PhaseStarted("reading"))
-    categories, stems = categories_of(dataset, description, common)
+    categories, stems = categories_of(dataset, description, _naming(common))
     if common.get("supercategory"):
         categories = with_hierarchy(categories, description, settings or Settings(), on_event)
     bad = bad_marks(folder, common.get("drop_reviewed"))
@@ -199,20 +199,18 @@ def _are_to_be_turned(folder: Location, description: Description) -> bool:
 
 
 def read_folder(
-    root: Path, *, splits: Sequence[str] = (), **common: Any
+    root: Path, *, splits: Sequence[str] = (), naming: Naming | None = None
 ) -> tuple[Pictures, tuple[Category, ...]]:
     """Read the dataset in a folder as pictures, with its categories, as `export` does.
 
-    *common* are `annotations`, `class_map` and `class_order` of `ExportOptions`.
-
     Raises:
-        UsageError: there is no dataset, no such split, or an option makes no sense.
+        UsageError: there is no dataset, no such split, or the naming makes no sense.
         IntegrityError: an annotation file of the dataset is not what a download writes.
 
     """
     asked = check_splits(splits)
     dataset, description = opened(root)
-    categories, stems = categories_of(dataset, description, common)
+    categories, stems = categories_of(dataset, description, naming or Naming())
     pictures = read_pictures(dataset, Asked(asked, stems), categories)
     return pictures, categories.listed
 
@@ -268,6 +266,10 @@ class _Run:
             summary.masks -= thing.mask is not None
             summary.joined -= thing.box is not None and thing.mask is not None
             summary.lone_masks -= thing.box is None
+
+
+def _naming(common: Mapping[str, Any]) -> Naming:
+    return Naming(common.get("annotations"), common.get("class_map"), common.get("class_order"))
 
 
 def _resizing(common: Mapping[str, Any]) -> Resizing:

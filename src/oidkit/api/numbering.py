@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,38 +20,48 @@ if TYPE_CHECKING:
     from oidkit.dataset import Dataset, Description
     from oidkit.events import Listener
 
-__all__ = ["categories_of", "stems_of", "with_hierarchy"]
+__all__ = ["Naming", "categories_of", "stems_of", "with_hierarchy"]
 
 _ALL = "all"
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Which annotations count, and what their classes are called and numbered.
+
+    The three are those of `oidkit.api.ExportOptions`.
+    """
+
+    annotations: str | None = None
+    class_map: str | Mapping[str, str] | None = None
+    class_order: Path | str | None = None
+
+
 def categories_of(
-    dataset: Dataset, description: Description, common: Mapping[str, Any]
+    dataset: Dataset, description: Description, naming: Naming
 ) -> tuple[Categories, dict[str, str]]:
     """Give the categories, and the beginnings of the annotation files to read, as `stems_of`.
 
-    *common* are `annotations`, `class_map` and `class_order` of `oidkit.api.ExportOptions`.
-
     Raises:
-        UsageError: one of them makes no sense.
+        UsageError: a part of the naming makes no sense.
 
     """
     selections = description.selections
     own = tuple(sorted({mid for each in selections for mid in each.get("classes", ())}))
-    every = _takes_all(selections, own, common.get("annotations"))
+    every = _takes_all(selections, own, naming.annotations)
     names = _names(dataset)
     mids = own if not every else (*own, *_classes_in(dataset))
     classes = {mid: names.by_mid[mid].name if mid in names.by_mid else mid for mid in mids}
     order: tuple[str, ...] = ()
-    if common.get("class_order") is not None:
-        path = Path(common["class_order"])
+    if naming.class_order is not None:
+        path = Path(naming.class_order)
         try:
             order = parse_order(path.read_bytes(), name=str(path))
         except OSError as error:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}", remedy="check --class-order"
             ) from error
-    renamed = parse_map(common.get("class_map") or {}, names)
+    renamed = parse_map(naming.class_map or {}, names)
     # A kind of a class that was downloaded with its subclasses may be mapped by its own name.
     classes |= {mid: name for mid, name in renamed.items() if mid not in classes}
     categories = Categories.of(classes, renamed=renamed, order=order)

@@ -180,10 +180,10 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
     """
     found, missing, damaged, dropped, strangers = {}, [], [], 0, 0
     for split in asked.splits:
-        every = _wanted(dataset, asked, split)
-        wanted = np.setdiff1d(every, _bad_images(asked, split))
+        every, bad = _wanted(dataset, asked, split), _bad_images(asked, split)
+        wanted = np.setdiff1d(every, bad)
         dropped += len(every) - len(wanted)
-        strangers += len(_bad_images(asked, split)) - (len(every) - len(wanted))
+        strangers += len(bad) - (len(every) - len(wanted))
         files, broken = _present(dataset, split, wanted)
         lost = np.setdiff1d(np.setdiff1d(wanted, files.ids), broken)
         missing += [f"{split}/{each:016x}" for each in lost.tolist()]
