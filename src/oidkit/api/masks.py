@@ -28,12 +28,10 @@ if TYPE_CHECKING:
     from oidkit.tables import MaskIndex
     from oidkit.zipindex import Member
 
-__all__ = ["carry_masks", "directories"]
+__all__ = ["carry_masks", "indexes_of"]
 
 
-def directories(
-    session: Session, wanted: Mapping[str, ZipMasks]
-) -> dict[str, MaskIndex | OidError]:
+def indexes_of(session: Session, wanted: Mapping[str, ZipMasks]) -> dict[str, MaskIndex | OidError]:
     """Give what is needed of the directories of some zips, as `Session.mask_indexes`."""
     return session.mask_indexes({key: each.names for key, each in wanted.items()})
 
@@ -60,14 +58,14 @@ def carry_masks(
         return
     recording = Recording(dataset, summary, session.on_event)
     first = _Taking(session, dataset, recording, turning)
-    first.take(todo, directories(session, todo) if indexes is None else indexes)
+    first.take(todo, indexes_of(session, todo) if indexes is None else indexes)
     if not first.changed:
         return
     text = f"{', '.join(sorted(first.changed))} changed; it is read again"
     session.on_event(Warned(text))
     todo = _left(dataset, todo, first.changed)
     second = _Taking(session, dataset, recording, turning, last=True)
-    second.take(todo, directories(session, todo))
+    second.take(todo, indexes_of(session, todo))
     for key, each in _left(dataset, todo, second.changed).items():
         for path in each.paths:
             reason = f"{key} changed on the source while it was read"
@@ -81,7 +79,8 @@ def _left(
     wanted = {key: todo[key] for key in changed}
     if wanted:
         dataset.manifest.merge()
-    there = {each.folder: dataset.masks_there(each.folder) for each in wanted.values()}
+    folders = {each.folder for each in wanted.values()}
+    there = {folder: dataset.masks_there(folder) for folder in folders}
     left = {key: each.without(there[each.folder]) for key, each in wanted.items()}
     return {key: each for key, each in left.items() if each.names}
 

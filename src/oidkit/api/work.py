@@ -10,7 +10,7 @@ import numpy as np
 
 from oidkit import catalog
 from oidkit.api.images import Ways, carry_images
-from oidkit.api.masks import carry_masks, directories
+from oidkit.api.masks import carry_masks, indexes_of
 from oidkit.api.outside import Origins
 from oidkit.api.turning import Turning
 from oidkit.api.writing import Writing
@@ -109,7 +109,7 @@ class Work:
         laid = self._lay(dataset, ways.aside)
         self.session.on_event(PhaseEnded("planning"))
         # A source that refuses ranges is found out here, before anything is written.
-        indexes = directories(self.session, masks_by_zip(laid.masks))
+        indexes = indexes_of(self.session, masks_by_zip(laid.masks))
         for label, count in laid.rows.items():
             summary.annotations[label] = summary.annotations.get(label, 0) + count
         annotations = Writing(dataset, self.choosing, self.choices, self.turning)
