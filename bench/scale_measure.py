@@ -158,7 +158,7 @@ def _run(
 
         def fetch(first: int, count: int) -> None:
             plan = _plan(first, count)
-            spread_images(session, dataset, [plan], pool, count=lambda _: None, degrees={})
+            spread_images(session, dataset, [plan], workers=pool, count=lambda _: None, degrees={})
 
         fetch(images, _WARM * workers)
         server.sent()

@@ -180,7 +180,7 @@ def simulate(
     settings = Settings("official", Path(), requests_per_second=per_second)
     begun = time.process_time()
     with Session(settings, hear) as session:
-        spread_images(session, dataset, plans, pool, count=count, degrees={})
+        spread_images(session, dataset, plans, workers=pool, count=count, degrees={})
         requests = session.traffic.requests
     driver = time.process_time() - begun - pool.made
     wanted = sum(plan.asked for plan in plans)

@@ -10,6 +10,7 @@ import pytest
 
 from oidkit.api import Settings, download, plan
 from oidkit.errors import UsageError
+from oidkit.events import Event, Fetched, Missing, PhaseStarted
 from oidkit.selection import Selection
 from oidkit.testing import (
     Fault,
@@ -278,6 +279,16 @@ def test_a_second_class_links_what_the_first_one_fetched(
     for image in shared:
         first, second = (path.stat().st_ino for path in places(tmp_path, image))
         assert first == second
+
+
+def test_an_image_of_two_classes_is_told_of_once(settings: Settings, tmp_path: Path) -> None:
+    """Of as many images as there are to do is told, in however many folders each of them stands."""
+    for asked in ((PERSON, HANDGUN), (PERSON, HANDGUN, CHOPSTICKS)):
+        events: list[Event] = []
+        summary = download(asked, tmp_path, settings=settings, on_event=events.append)
+        (begun,) = (e for e in events if isinstance(e, PhaseStarted) and e.phase == "images")
+        files = [e for e in events if isinstance(e, Fetched | Missing) and ".jpg" in e.name]
+        assert begun.items == len(files) >= summary.images.asked - summary.images.present > 0
 
 
 # -- again, and with another selection ----------------------------------------------------------

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -622,8 +623,11 @@ def test_an_error_half_way_leaves_the_old_export(
 
     with pytest.raises(InterruptedRunError):
         oidkit.export(dataset, out, "csv", on_event=interrupt)
-    with pytest.raises(InterruptedRunError):
+    with pytest.raises(InterruptedRunError) as caught:
         oidkit.export(dataset, out, "csv", on_event=interrupt, workers=2)
+    # Not only when nobody holds the error any more.
+    assert caught.value.exit_code == 130
+    assert multiprocessing.active_children() == []
     assert tree(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -15,8 +15,7 @@ import pytest
 
 from mirrors import made_mirror, run, start
 from oidkit import catalog
-from oidkit.api import Settings, download, index_build, index_info
-from oidkit.api import session as session_module
+from oidkit.api import Settings, building, download, index_build, index_info
 from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def test_locks_are_taken_in_one_order(settings: Settings, monkeypatch: pytest.Mo
         taken.append(path.name)
         yield
 
-    monkeypatch.setattr(session_module, "locked", noted)
+    monkeypatch.setattr(building, "locked", noted)
     index_build(splits=["train", "test"], metadata=False, labels=["boxes"], settings=settings)
     one = [name for name in taken if name.endswith(".lock") and "bbox" in name]
     taken.clear()

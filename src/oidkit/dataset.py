@@ -33,6 +33,7 @@ from oidkit.disk import (
     listing,
     locked,
     move,
+    naming,
     stamp,
     sweep,
     temporary,
@@ -62,6 +63,7 @@ __all__ = [
     "check_target",
     "describe",
     "open_dataset",
+    "pixel_size",
     "read_dataset",
     "save_description",
     "standing_image",
@@ -108,14 +110,10 @@ class Dataset:
     def write_annotations(self, path: str, data: bytes) -> None:
         """Write one of the files that go with the images, unless it stands there already."""
         target = self.root / path
-        try:
+        with naming(target):
             self.make(path.rpartition("/")[0])
             if target.is_symlink() or not target.is_file() or target.read_bytes() != data:
                 write_atomically(target, data)
-        except DiskError:
-            raise
-        except OSError as error:
-            raise DiskError.from_os(error, path=target) from error
         self._written[path] = stamp(target)
         record = Record(path, "annotations", "", "ok", len(data), fingerprint(data))
         self.manifest.add(record)
@@ -132,16 +130,12 @@ class Dataset:
                 check.update(line)
                 yield line
 
-        try:
+        with naming(target):
             self.make(path.rpartition("/")[0])
             if isinstance(target, ObjectPath):
                 write_atomically(target, counted())
             else:
                 _put(target, counted(), check)
-        except DiskError:
-            raise
-        except OSError as error:
-            raise DiskError.from_os(error, path=target) from error
         self._written[path] = stamp(target)
         made = f"md5:{check.hexdigest()}"
         self.manifest.add(Record(path, "annotations", "", "ok", size, made))
@@ -167,15 +161,11 @@ class Dataset:
 
         """
         path = self.root
-        try:
-            for part in filter(None, folder.split("/")):
-                path = path / part
+        for part in filter(None, folder.split("/")):
+            path = path / part
+            with naming(path):
                 check_no_link(path, whole="--out")
                 path.mkdir(exist_ok=True)
-        except OSError as error:
-            raise (
-                error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
-            ) from error
 
     def images_there(
         self,
@@ -230,12 +220,7 @@ class Dataset:
         if record.width or record.status != "ok" or read is None:
             return record
         try:
-            with (self.root / record.path).open("rb") as file:
-                data = file.read(_HEADER)
-                # What cameras put before the frame header may be longer than most files.
-                width, height = size = read(data)
-                if size == (0, 0) and len(data) == _HEADER:
-                    width, height = read(data + file.read())
+            width, height = pixel_size(self.root / record.path, read)
         except OSError:
             return record
         return replace(record, width=width, height=height)
@@ -259,6 +244,22 @@ def _put(target: Path, pieces: Iterable[bytes], check: hashlib._Hash) -> None:
         made = f"md5:{check.hexdigest()}"
         if not (target.is_file() and not target.is_symlink() and digest(target) == made):
             fresh.replace(target)
+
+
+def pixel_size(
+    path: Location, read: Callable[[bytes], tuple[int, int]] = jpeg_size
+) -> tuple[int, int]:
+    """Give width and height of a picture by its header, as *read* finds them there, or (0, 0).
+
+    Raises:
+        OSError: the file cannot be read.
+
+    """
+    with path.open("rb") as file:
+        data = file.read(_HEADER)
+        size = read(data)
+        # What cameras put before the frame header may be longer than most files.
+        return size if size != (0, 0) or len(data) < _HEADER else read(data + file.read())
 
 
 def standing_image(
@@ -348,25 +349,19 @@ def open_dataset(
         if release is not None:
             # The run that held the lock may have begun a dataset of another release here.
             check_target(root, release=release, upright=upright)
-        try:
+        with naming(root / ".oid"):
             listing(root), listing(root / "csv")
             # Here it may be a folder of images that one was about to remove.
             sweep(root / ".oid")
             dataset = Dataset(root, Manifest(root / ".oid"))
-        except OSError as error:
-            if isinstance(error, DiskError):
-                raise
-            raise DiskError.from_os(error, path=root / ".oid") from error
         if dataset.manifest.damaged and release is not None and describe(root) is not None:
             text = "the manifest is not there or damaged; it is made again from what is on the disk"
             on_event(Warned(f"{root}: {text}"))
         try:
             yield dataset
         finally:
-            try:
+            with naming(root / ".oid"):
                 dataset.manifest.close()
-            except OSError as error:
-                raise DiskError.from_os(error, path=root / ".oid") from error
 
 
 def read_dataset(root: Location) -> Dataset | None:

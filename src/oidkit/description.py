@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from oidkit.catalog import RELEASES
-from oidkit.disk import write_atomically
-from oidkit.errors import DiskError, OidError, UsageError
+from oidkit.disk import naming, write_atomically
+from oidkit.errors import OidError, UsageError
 from oidkit.recipe import Recipe
 from oidkit.selection import Selection
 
@@ -117,9 +117,7 @@ def save_description(root: Location, description: Description) -> None:
     files = {"dataset.json": json.dumps(plain, indent=2) + "\n", "recipe.toml": recipe}
     for name, text in files.items():
         path = root / ".oid" / name
-        try:
+        with naming(path):
             there = path.read_bytes() if path.is_file() and not path.is_symlink() else None
             if there != text.encode():
                 write_atomically(path, text.encode(), lasting=True)
-        except OSError as error:
-            raise DiskError.from_os(error, path=path) from error

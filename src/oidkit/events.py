@@ -52,7 +52,10 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One item of the phase is whole, checked and at its final name."""
+    """One item of the phase is whole, checked and at its final name.
+
+    An image that stands in several folders is one item, named by one of them.
+    """
 
     name: str
     bytes: int

@@ -19,7 +19,7 @@ from oidkit.quantities import byte_count
 from oidkit.ranges import Span, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +31,9 @@ __all__ = [
     "ImageTask",
     "MaskPlan",
     "Plan",
+    "ZipMasks",
     "image_bytes",
+    "masks_by_zip",
     "plan_images",
     "plan_masks",
     "spans",
@@ -84,6 +86,11 @@ class ImagePlan:
         return self.asked - self.to_fetch
 
     @property
+    def lacking(self) -> int:
+        """The number of images that lack some of their files."""
+        return _different(self.ids[~self.there])
+
+    @property
     def to_ask(self) -> NDArray[np.uint64]:
         """The images of which no file is there, sorted."""
         return np.setdiff1d(self.ids, self.ids[self.there])
@@ -132,6 +139,28 @@ class MaskPlan:
     def to_fetch(self) -> int:
         """The number of masks that are not there."""
         return sum(len(names) for names in self.absent.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ZipMasks:
+    """Masks of one split that one zip holds, by their `MaskPath`."""
+
+    split: Split
+    names: Sequence[str]
+
+    @property
+    def folder(self) -> str:
+        """Where they belong, relative to the dataset."""
+        return f"masks/{self.split}"
+
+    @property
+    def paths(self) -> list[str]:
+        """Where each belongs, relative to the dataset."""
+        return [f"{self.folder}/{name}" for name in self.names]
+
+    def without(self, names: Container[str]) -> ZipMasks:
+        """Leave some out."""
+        return ZipMasks(self.split, [name for name in self.names if name not in names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +248,13 @@ def plan_masks(split: Split, names: Sequence[str], *, there: Callable[[str], boo
             by_shard.setdefault(catalog.shard_of(name), []).append(name)
     absent = {catalog.mask_zip(split, shard).key: tuple(some) for shard, some in by_shard.items()}
     return MaskPlan(split, len(wanted), absent)
+
+
+def masks_by_zip(plans: Sequence[MaskPlan]) -> dict[str, ZipMasks]:
+    """Give the masks that are not there, by the key of their zip."""
+    return {
+        key: ZipMasks(plan.split, names) for plan in plans for key, names in plan.absent.items()
+    }
 
 
 def spans(members: Sequence[Member]) -> list[Span]:

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from oidkit.disk import locked, write_atomically
+from oidkit.disk import locked, naming, write_atomically
 from oidkit.errors import DiskError, MalformedError
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
@@ -208,12 +208,8 @@ def changed_review(root: Path) -> Iterator[Review]:
     with locked(path.with_name("review.lock")):
         review = read_review(path)
         yield review
-        try:
+        with naming(path):
             write_atomically(path, review.printed())
-        except OSError as error:
-            raise (
-                error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
-            ) from error
 
 
 def _marks(path: Location, text: str) -> Iterator[Mark]:

@@ -11,14 +11,14 @@ from oidkit.events import Fetched, PhaseEnded, PhaseStarted
 from oidkit.zipsearch import NameSearch, pays
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from oidkit.api.session import Session
     from oidkit.tables import MaskIndex
     from oidkit.transfer import DirectoryJob
     from oidkit.zipindex import ZipIndex
 
-__all__ = ["mask_indexes"]
+__all__ = ["mask_indexes", "read_whole"]
 
 Found = dict[str, "MaskIndex | OidError"]
 _WHOLE_AT_ONCE = 4
@@ -55,6 +55,18 @@ def mask_indexes(session: Session, wanted: Mapping[str, Sequence[str]]) -> Found
         key: index if isinstance(index, OidError) else index.only(wanted[key])
         for key, index in found.items()
     }
+
+
+def read_whole(session: Session, keys: Iterable[str]) -> None:
+    """Read the directories of some mask zips whole, into the cache.
+
+    Raises:
+        OidError: one of them could not be had, or is not what it should be.
+
+    """
+    for found in session.mask_indexes(dict.fromkeys(keys, ())).values():
+        if isinstance(found, OidError):
+            raise found
 
 
 @dataclass(slots=True, eq=False)

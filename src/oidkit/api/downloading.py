@@ -104,9 +104,7 @@ def download(
                 dataset.manifest.merge()
                 for work in works:
                     work.settle(dataset)
-        traffic = session.traffic
-        summary.received_bytes, summary.requests = traffic.received, traffic.requests
-        summary.seconds = time.monotonic() - begun
+        summary.end(session.traffic, begun=begun)
         return summary
 
 

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from oidkit.api.numbering import categories_of
+from oidkit.api.numbering import Naming, categories_of
 from oidkit.api.opening import class_names, opened
-from oidkit.api.pictures import Asked, read_pictures, stems_of
+from oidkit.api.pictures import Asked, read_pictures
 from oidkit.catalog import SPLITS
 from oidkit.decoding import UndecodableError
 from oidkit.decoding import opened as decoded
@@ -111,8 +111,7 @@ def _find(folder: Path, image_id: str, annotations: str | None) -> _Found:
     dataset, description = opened(folder)
     listed = ImageList.of([image_id])
     split = image_id.rpartition("/")[0]
-    categories, own, every = categories_of(dataset, description, {"annotations": annotations})
-    stems = stems_of(own, every=every)
+    categories, stems = categories_of(dataset, description, Naming(annotations))
     splits = (split,) if split else SPLITS
     asked = Asked(splits, stems, only=listed.of_split(split))
     pictures = read_pictures(dataset, asked, categories)

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from oidkit.tables import ArrivingRows, TableBuilder
     from oidkit.transfer import Beside, ImageJob, TableJob
 
-__all__ = ["LEAST_BYTES", "Early", "TwoAtOnce", "is_certain"]
+__all__ = ["LEAST_BYTES", "TABLES_AT_ONCE", "Early", "TwoAtOnce", "is_certain"]
 
-_TABLES_AT_ONCE = 2
+TABLES_AT_ONCE = 2
 LEAST_BYTES = 128 << 20
 """A smaller file is there, and sorted, before the images that it names would gain by it."""
 
@@ -185,7 +185,7 @@ class TwoAtOnce:
 
     def __next__(self) -> TableJob:
         coming = sum(not job.arrived for job in self._tables[: self._begun])
-        if self._begun == len(self._tables) or coming >= _TABLES_AT_ONCE:
+        if self._begun == len(self._tables) or coming >= TABLES_AT_ONCE:
             raise StopIteration
         self._begun += 1
         return self._tables[self._begun - 1]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
-import threading
 import time
-from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from oidkit.api.numbering import categories_of, with_hierarchy
+from oidkit.api.numbering import Naming, categories_of, with_hierarchy
 from oidkit.api.opening import opened
-from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures, stems_of
+from oidkit.api.pictures import Asked, again, check_any, check_splits, read_pictures
+from oidkit.api.processes import made_by, processes_for
 from oidkit.api.reviewing import bad_marks
 from oidkit.api.settings import Settings
-from oidkit.errors import InterruptedRunError, OidError, UsageError
+from oidkit.errors import InterruptedRunError, UsageError
 from oidkit.events import Fetched, Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.formats.categories import printed_order
 from oidkit.formats.folder import check_out, replacing
@@ -27,24 +25,22 @@ from oidkit.formats.turning import TURNED
 from oidkit.shelf import folder_of, location_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from concurrent.futures import ProcessPoolExecutor
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from oidkit.api.pictures import Pictures
+    from oidkit.dataset import Description
     from oidkit.formats.categories import Categories
     from oidkit.formats.making import Made
     from oidkit.formats.model import Category, Picture, Resize, Writer
+    from oidkit.objectpath import Location
 
 __all__ = ["ORDER", "ExportOptions", "ExportSummary", "export", "read_folder"]
 
 ORDER = "classes.txt"
 """The file of an export that lists its categories; `--class-order` takes it again."""
 _MOST_LISTED = 100
-_FEW = 512
-"""Up to so many pictures that are only linked are made without other processes."""
-_FEW_RESIZED = 64
-_OPTIONS = 1
+_VERSION = 1
 _NO_SPLITS = ("names", "nc", "path", "download", "trainval")
 
 
@@ -159,61 +155,69 @@ def export(
     splits = check_splits(common.get("splits") or ())
     folder, place = location_of(root), folder_of(out, what="an export")
     dataset, description = opened(folder)
-    upright = bool(common.get("upright")) and not description.is_upright
-    if upright and not (folder / "attribution.csv").is_file():
-        raise UsageError(
-            f"{folder} has no attribution.csv, which says how its images are turned",
-            remedy=again(description, "metadata"),
-        )
+    upright = bool(common.get("upright")) and _are_to_be_turned(folder, description)
     check_out(place, dataset=folder)
     summary = ExportSummary(str(place), format)
     on_event(PhaseStarted("reading"))
-    categories, asked_for, every = categories_of(dataset, description, common)
+    categories, stems = categories_of(dataset, description, _naming(common))
     if common.get("supercategory"):
         categories = with_hierarchy(categories, description, settings or Settings(), on_event)
-    stems = stems_of(asked_for, every=every)
     bad = bad_marks(folder, common.get("drop_reviewed"))
     asked = Asked(splits, stems, shares, int(common.get("seed") or 0), bad)
     pictures = read_pictures(dataset, asked, categories)
     on_event(PhaseEnded("reading"))
     _count(summary, pictures, categories, bad=bool(common.get("drop_reviewed")))
     check_any(pictures, description)
-    workers = _workers(common.get("workers"), pictures, resizing)
-    marker = {"oidkit": "export", "version": _OPTIONS, "format": format}
+    processes = processes_for(pictures, resizing, asked=common.get("workers"))
+    marker = {"oidkit": "export", "version": _VERSION, "format": format}
     with replacing(place, dataset=folder, marker=marker) as fresh:
         made = with_categories(made, categories.listed)
         making = Making(made, resizing, fresh, upright=upright)
         writer = made.writer(fresh, categories.listed)
         (fresh / ORDER).write_bytes(printed_order(categories.listed))
-        run = _Run(making, writer, pictures, summary, on_event)
-        run.carry_out(workers)
+        _Run(making, writer, pictures, summary, on_event).carry_out(processes)
         shutil.rmtree(fresh / TURNED, ignore_errors=True)
     summary.seconds = time.monotonic() - begun
     return summary
 
 
+def _are_to_be_turned(folder: Location, description: Description) -> bool:
+    """Tell whether upright pictures are turned here, and not by the download.
+
+    Raises:
+        UsageError: the dataset does not say how.
+
+    """
+    if description.is_upright:
+        return False
+    if not (folder / "attribution.csv").is_file():
+        raise UsageError(
+            f"{folder} has no attribution.csv, which says how its images are turned",
+            remedy=again(description, "metadata"),
+        )
+    return True
+
+
 def read_folder(
-    root: Path, *, splits: Sequence[str] = (), **common: Any
+    root: Path, *, splits: Sequence[str] = (), naming: Naming | None = None
 ) -> tuple[Pictures, tuple[Category, ...]]:
     """Read the dataset in a folder as pictures, with its categories, as `export` does.
 
-    *common* are `annotations`, `class_map` and `class_order` of `ExportOptions`.
-
     Raises:
-        UsageError: there is no dataset, no such split, or an option makes no sense.
+        UsageError: there is no dataset, no such split, or the naming makes no sense.
         IntegrityError: an annotation file of the dataset is not what a download writes.
 
     """
     asked = check_splits(splits)
     dataset, description = opened(root)
-    categories, asked_for, every = categories_of(dataset, description, common)
-    pictures = read_pictures(dataset, Asked(asked, stems_of(asked_for, every=every)), categories)
+    categories, stems = categories_of(dataset, description, naming or Naming())
+    pictures = read_pictures(dataset, Asked(asked, stems), categories)
     return pictures, categories.listed
 
 
 @dataclass(slots=True)
 class _Run:
-    """Pictures through the workers into the writer, in their order."""
+    """Pictures through the processes into the writer, in their order."""
 
     making: Making
     writer: Writer
@@ -221,14 +225,14 @@ class _Run:
     summary: ExportSummary
     on_event: Listener
 
-    def carry_out(self, workers: int) -> None:
-        """Make every picture; with one worker in this process."""
+    def carry_out(self, processes: int) -> None:
+        """Make every picture, in so many processes."""
         self.on_event(PhaseStarted("export", len(self.pictures)))
         self.summary.pictures = dict.fromkeys(self.pictures.splits, 0)
         try:
-            made = self._alone() if workers == 1 else self._together(workers)
-            for batch, found in made:
-                self._take(batch, found)
+            with contextlib.closing(made_by(processes, self.pictures, self.making)) as batches:
+                for batch, found in batches:
+                    self._take(batch, found)
             self.summary.notes += self.writer.finish()
         except KeyboardInterrupt as error:
             raise InterruptedRunError(
@@ -263,80 +267,9 @@ class _Run:
             summary.joined -= thing.box is not None and thing.mask is not None
             summary.lone_masks -= thing.box is None
 
-    def _alone(self) -> Iterator[tuple[list[Picture], list[Made]]]:
-        for batch in self.pictures.batches():
-            yield batch, self.making.make(batch)
 
-    def _together(self, workers: int) -> Iterator[tuple[list[Picture], list[Made]]]:
-        """Make batches in processes of their own; no more are under way than keep them busy."""
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-        from concurrent.futures.process import BrokenProcessPool
-
-        from oidkit.formats.making import in_worker, make_in_worker
-
-        # Spawned, not forked: a fork copies the threads' locks, and Windows and macOS have none.
-        pool = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=in_worker,
-            initargs=(self.making,),
-        )
-        waiting: deque[tuple[list[Picture], Any]] = deque()
-        done = False
-        try:
-            for batch in self.pictures.batches():
-                with _deaf_to_interrupts() if not waiting else contextlib.nullcontext():
-                    waiting.append((batch, pool.submit(make_in_worker, batch)))
-                if len(waiting) > 2 * workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-            done = True
-        except BrokenProcessPool as error:
-            raise OidError(
-                "a process of the export ended before its work was done",
-                remedy="give workers=1, or put the call below: if __name__ == '__main__'",
-            ) from error
-        finally:
-            # A second Ctrl-C as the pool ends would leave workers that the interpreter waits for.
-            with _deaf_to_interrupts():
-                if not done:
-                    _kill(pool)
-                pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    """End the workers of an export that is not wanted any more; what they wrote goes with it."""
-    # Python 3.14 has pool.kill_workers(); before that there is nothing public.
-    processes = [*(getattr(pool, "_processes", None) or {}).values()]
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.join()
-    # One that was killed within an answer leaves a part of it, and the pool waits for the rest as
-    # long as anybody may still write it: this process is the last one.
-    writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
-    if processes and writer is not None:
-        writer.close()
-
-
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait while workers start: they inherit that they are not to hear it.
-
-    A terminal sends it to all of them, and one that is still importing would print a traceback.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+def _naming(common: Mapping[str, Any]) -> Naming:
+    return Naming(common.get("annotations"), common.get("class_map"), common.get("class_order"))
 
 
 def _resizing(common: Mapping[str, Any]) -> Resizing:
@@ -392,18 +325,3 @@ def _count(
         left = {"images": pictures.dropped, "objects": found.dropped}
         summary.dropped = left | {"unmatched": found.unmatched + pictures.strangers}
     summary.left_out = [*pictures.missing, *pictures.damaged][:_MOST_LISTED]
-
-
-def _workers(asked: int | None, pictures: Pictures, resizing: Resizing) -> int:
-    """Say how many processes are worth their start."""
-    import os
-
-    if asked is not None and asked < 1:
-        raise UsageError(
-            "the number of workers has to be at least 1", remedy="leave it out for every core"
-        )
-    few = _FEW if resizing.size is None else _FEW_RESIZED
-    if asked is None and len(pictures) <= few:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return asked or cores or 1

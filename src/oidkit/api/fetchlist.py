@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.api.carry import carry_images
+from oidkit.api.images import carry_images
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.summary import Summary
@@ -56,10 +56,8 @@ def fetch(
         with open_dataset(root, release=None, on_event=on_event) as dataset:
             plans = [_planned(dataset, split, ids) for split, ids in wanted.items()]
             carry_images(session, dataset, plans, summary=summary)
-        summary.received_bytes = session.traffic.received
-        summary.requests = session.traffic.requests
-    summary.seconds = time.monotonic() - begun
-    return summary
+        summary.end(session.traffic, begun=begun)
+        return summary
 
 
 def _planned(dataset: Dataset, split: str, ids: NDArray[np.uint64]) -> ImagePlan:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from oidkit import catalog
+from oidkit.api.directories import read_whole
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.soundness import Spoilt, build_again, damaged_of
 from oidkit.catalog import SPLITS, Label, Split
-from oidkit.errors import OidError
 from oidkit.events import Listener, ignore
 from oidkit.schema import IMAGES, files_of
 from oidkit.tables import Cache
@@ -115,10 +115,8 @@ def index_build(
             needed += [(catalog.image_list(release, split), IMAGES) for split in splits]
         session.tables(needed)
         if "masks" in wanted:
-            zips = [file.key for split in splits for file in catalog.mask_zips(split)]
-            for found in session.mask_indexes(dict.fromkeys(zips, ())).values():
-                if isinstance(found, OidError):
-                    raise found
+            zips = (file.key for split in splits for file in catalog.mask_zips(split))
+            read_whole(session, zips)
         root = session.cache.root
     inside = str(root)
     return [entry for entry in index_info(settings=settings) if entry.path.startswith(inside)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oidkit.api.session import Session
+from oidkit.api.settings import settings_as_of
 from oidkit.errors import UsageError
 from oidkit.formats.categories import Categories, parse_map, parse_order
 from oidkit.objectpath import matching
-from oidkit.taxonomy import ClassList, parse_class_file
+from oidkit.taxonomy import ClassList, mid_stem, parse_class_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,34 +20,61 @@ if TYPE_CHECKING:
     from oidkit.dataset import Dataset, Description
     from oidkit.events import Listener
 
-__all__ = ["categories_of", "with_hierarchy"]
+__all__ = ["Naming", "categories_of", "stems_of", "with_hierarchy"]
 
 _ALL = "all"
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Which annotations count, and what their classes are called and numbered.
+
+    The three are those of `oidkit.api.ExportOptions`.
+    """
+
+    annotations: str | None = None
+    class_map: str | Mapping[str, str] | None = None
+    class_order: Path | str | None = None
+
+
 def categories_of(
-    dataset: Dataset, description: Description, common: Mapping[str, Any]
-) -> tuple[Categories, tuple[str, ...], bool]:
-    """Give the categories, the classes that were downloaded, and whether all classes count."""
+    dataset: Dataset, description: Description, naming: Naming
+) -> tuple[Categories, dict[str, str]]:
+    """Give the categories, and the beginnings of the annotation files to read, as `stems_of`.
+
+    Raises:
+        UsageError: a part of the naming makes no sense.
+
+    """
     selections = description.selections
     own = tuple(sorted({mid for each in selections for mid in each.get("classes", ())}))
-    every = _takes_all(selections, own, common.get("annotations"))
+    every = _takes_all(selections, own, naming.annotations)
     names = _names(dataset)
     mids = own if not every else (*own, *_classes_in(dataset))
     classes = {mid: names.by_mid[mid].name if mid in names.by_mid else mid for mid in mids}
     order: tuple[str, ...] = ()
-    if common.get("class_order") is not None:
-        path = Path(common["class_order"])
+    if naming.class_order is not None:
+        path = Path(naming.class_order)
         try:
             order = parse_order(path.read_bytes(), name=str(path))
         except OSError as error:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}", remedy="check --class-order"
             ) from error
-    renamed = parse_map(common.get("class_map") or {}, names)
+    renamed = parse_map(naming.class_map or {}, names)
     # A kind of a class that was downloaded with its subclasses may be mapped by its own name.
     classes |= {mid: name for mid, name in renamed.items() if mid not in classes}
-    return Categories.of(classes, renamed=renamed, order=order), own, every
+    categories = Categories.of(classes, renamed=renamed, order=order)
+    return categories, stems_of(own, every=every)
+
+
+def stems_of(mids: Sequence[str], *, every: bool) -> dict[str, str]:
+    """Give the beginnings of the names of the annotation files that are read, in their order.
+
+    Each comes with the MID that it is for, or "" for the file of all classes.
+    """
+    own = {mid_stem(mid): mid for mid in sorted(mids)}
+    return {_ALL: "", **own} if every else own
 
 
 def _takes_all(
@@ -87,11 +116,7 @@ def with_hierarchy(
     categories: Categories, description: Description, settings: Settings, on_event: Listener
 ) -> Categories:
     """Name the classes above; the hierarchy comes from the cache or the dataset's own source."""
-    import dataclasses
-    import os
-
-    source = settings.source or os.environ.get("OID_SOURCE") or description.source
     # An index that OID_INDEX names may be of another source.
-    wanted = dataclasses.replace(settings, source=source, release=description.release, index="")
+    wanted = replace(settings_as_of(settings, description), index="")
     with Session(wanted, on_event) as session:
         return categories.with_supercategories(session.hierarchy(), session.class_list())

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from oidkit.api.recording import Recording
     from oidkit.api.session import Session
     from oidkit.catalog import File, Split
     from oidkit.dataset import Dataset
-    from oidkit.disk import Record
-    from oidkit.planning import ImagePlan
+    from oidkit.planning import ImagePlan, ImageTask
     from oidkit.tables import Rows, Table
-    from oidkit.transfer import BucketFirstJob, OriginalJob, Turn
+    from oidkit.transfer import BucketFirstJob, Turn
 
 __all__ = ["ImageLists", "Origins"]
 
@@ -61,9 +61,18 @@ class ImageLists:
         return joined([rows, more])
 
     def outside(self, split: Split, images: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        """Give those of some images that the bucket's list lacks."""
+        """Give those of some images that the bucket's list lacks.
+
+        Raises:
+            MalformedError: the lists do not say where those were published.
+
+        """
         rows = self._bucket(split).rows_by_image(images, columns=["ImageID"])
-        return np.setdiff1d(images, image_ids(rows), assume_unique=True)
+        lacking = np.setdiff1d(images, image_ids(rows), assume_unique=True)
+        if len(lacking):
+            for table in filter(None, (self._bucket(split), self._whole(split))):
+                _check_columns(table)
+        return lacking
 
     def originals(self, split: Split, images: NDArray[np.uint64]) -> Iterator[dict[int, Original]]:
         """Give what the lists say of the originals of some images, by image, in batches."""
@@ -98,11 +107,15 @@ class ImageLists:
         return self.tables[file.key]
 
 
-def _parts(table: Table, split: str, images: NDArray[np.uint64]) -> Iterator[dict[int, Original]]:
+def _check_columns(table: Table) -> None:
     if lacking := [name for name in _COLUMNS if name not in table.columns]:
         raise MalformedError(
             f"{table.name} has no column {lacking[0]}", remedy="leave out --original"
         )
+
+
+def _parts(table: Table, split: str, images: NDArray[np.uint64]) -> Iterator[dict[int, Original]]:
+    _check_columns(table)
     subset = ["Subset"] if "Subset" in table.columns else []
     for rows in table.parts_by_image(images, columns=[*_COLUMNS, *subset]):
         listed = of_split(rows, split, columns=_COLUMNS).iter_rows(named=True)
@@ -113,25 +126,27 @@ def _parts(table: Table, split: str, images: NDArray[np.uint64]) -> Iterator[dic
 class Origins:
     """Which images of some plans come from elsewhere than the bucket, and how they are brought.
 
-    `known` are images, by split, of which that is known; of those splits no list is asked. `turn`
-    turns those that have to be.
+    `known` are images, by split, of which that is known; of those splits no list is asked.
     """
 
     lists: ImageLists
     known: Mapping[str, NDArray[np.uint64]] = field(default_factory=dict)
-    turn: Turn | None = None
     _direct: dict[str, NDArray[np.uint64]] = field(default_factory=dict)
     _refused: dict[str, array[int]] = field(default_factory=dict)
 
-    def settle(self, plans: Sequence[ImagePlan]) -> int:
-        """Decide which images of the plans the bucket is not asked for, and count them."""
+    @property
+    def elsewhere(self) -> int:
+        """The number of settled images that the bucket is not asked for."""
+        return sum(map(len, self._direct.values()))
+
+    def settle(self, plans: Sequence[ImagePlan]) -> None:
+        """Decide which images of the plans the bucket is not asked for."""
         for plan in plans:
             split, images = _split(plan), plan.to_ask
             if split in self.known:
                 self._direct[split] = np.intersect1d(images, self.known[split])
             else:
                 self._direct[split] = self.lists.outside(split, images)
-        return sum(map(len, self._direct.values()))
 
     def expected_bytes(self) -> int:
         """Sum up the published sizes of the settled images; unknown ones count as the mean."""
@@ -142,7 +157,9 @@ class Origins:
             for original in batch.values()
         )
 
-    def bucket_jobs(self, dataset: Dataset, plans: Sequence[ImagePlan]) -> Iterator[BucketFirstJob]:
+    def bucket_jobs(
+        self, dataset: Dataset, plans: Sequence[ImagePlan], *, turn: Turn | None
+    ) -> Iterator[BucketFirstJob]:
         """Ask the bucket for all others; what it refuses is noted for `bring`."""
         from oidkit.transfer import BucketFirstJob
 
@@ -152,18 +169,19 @@ class Origins:
             for task in plan.only(inside).tasks():
                 key = catalog.image_key(plan.split, task.image_id)
                 noting = _noting(refused, task.image_id)
-                yield BucketFirstJob(dataset.root, key, task.absent, lacking=noting, turn=self.turn)
+                yield BucketFirstJob(dataset.root, key, task.absent, lacking=noting, turn=turn)
 
     def bring(
         self,
         dataset: Dataset,
         plans: Sequence[ImagePlan],
         *,
-        record: Callable[[Record], None],
+        recording: Recording,
+        turn: Turn | None,
     ) -> None:
         """Fetch what the bucket lacks from where it was published."""
         from oidkit.store.anywhere import AnywhereTransfer, lies_privately
-        from oidkit.transfer import Budget, Run, SteadyPace
+        from oidkit.transfer import Budget, OriginalJob, Run, SteadyPace
 
         wanted = {split: self._left(split) for split in self._direct}
         count = sum(map(len, wanted.values()))
@@ -177,37 +195,30 @@ class Origins:
             run = Run(
                 transfer,
                 traffic=session.traffic,
-                on_event=session.on_event,
-                record=record,
+                on_event=recording.hear,
+                record=recording.record,
                 pace=pace,
                 budget=Budget(waits=False),
             )
-            run.carry_out(self._jobs(dataset, plans, wanted, local=local))
+            run.carry_out(
+                OriginalJob(dataset.root, original, task.absent, key=key, local=local, turn=turn)
+                for key, original, task in self._tasks(plans, wanted)
+            )
         session.on_event(PhaseEnded("originals"))
 
     def _left(self, split: str) -> NDArray[np.uint64]:
         refused = np.array(self._refused.get(split, ()), dtype=np.uint64)
         return np.union1d(self._direct[split], refused)
 
-    def _jobs(
-        self,
-        dataset: Dataset,
-        plans: Sequence[ImagePlan],
-        wanted: Mapping[str, NDArray[np.uint64]],
-        *,
-        local: bool,
-    ) -> Iterator[OriginalJob]:
-        from oidkit.transfer import OriginalJob
-
+    def _tasks(
+        self, plans: Sequence[ImagePlan], wanted: Mapping[str, NDArray[np.uint64]]
+    ) -> Iterator[tuple[str, Original, ImageTask]]:
+        """Give the images that are wanted with their keys in the bucket and their originals."""
         for plan in plans:
-            left = wanted[plan.split]
-            for batch in self._batches(plan, left):
+            for batch in self._batches(plan, wanted[plan.split]):
                 for task in plan.only(np.array(list(batch), dtype=np.uint64)).tasks():
-                    original = batch[int(task.image_id, 16)]
                     key = catalog.image_key(plan.split, task.image_id)
-                    yield OriginalJob(
-                        dataset.root, original, task.absent, key=key, local=local, turn=self.turn
-                    )
+                    yield key, batch[int(task.image_id, 16)], task
 
     def _batches(
         self, plan: ImagePlan, images: NDArray[np.uint64]

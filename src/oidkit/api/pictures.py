@@ -9,14 +9,14 @@ import numpy as np
 
 from oidkit.catalog import SPLITS
 from oidkit.choice import allotted
+from oidkit.dataset import pixel_size
 from oidkit.disk import listing
 from oidkit.errors import UsageError
 from oidkit.formats.model import Flags, Picture, Thing
-from oidkit.imagefile import jpeg_size
 from oidkit.imageids import distinct
 from oidkit.tables import ClassFile, Credits, Part, read_instances
 from oidkit.tables.dropping import Unwanted
-from oidkit.taxonomy import IMAGE_ID_PATTERN, mid_stem
+from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,12 +35,9 @@ __all__ = [
     "check_any",
     "check_splits",
     "read_pictures",
-    "stems_of",
 ]
 
 _AT_ONCE = 256
-_HEADER = 1 << 16
-_ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +122,18 @@ class Pictures:
             strict=True,
         )
         found = []
-        for at, things, (present, absent), known in rows:
+        for at, things, labels, known in rows:
             number = done - firsts[int(self.split[at])]
             done += len(things)
-            found.append(self._picture(at, things, number, (present, absent), known))
+            found.append(self._picture(at, things, first=number, labels=labels, known=known))
         return found
 
     def _picture(
         self,
         at: int,
         things: Sequence[Instance],
-        number: int,
+        *,
+        first: int,
         labels: tuple[tuple[int, ...], tuple[int, ...]],
         known: Mapping[str, str],
     ) -> Picture:
@@ -148,7 +146,7 @@ class Pictures:
             path=self.root / self.folders[self.folder[at]] / f"{image_id}.jpg",
             width=int(self.width[at]),
             height=int(self.height[at]),
-            things=tuple(_thing(each, number + i, masks) for i, each in enumerate(things)),
+            things=tuple(_thing(each, first + i, masks) for i, each in enumerate(things)),
             present=labels[0],
             absent=labels[1],
             metadata=known,
@@ -182,10 +180,10 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
     """
     found, missing, damaged, dropped, strangers = {}, [], [], 0, 0
     for split in asked.splits:
-        every = _wanted(dataset, asked, split)
-        wanted = np.setdiff1d(every, _bad_images(asked, split))
+        every, bad = _wanted(dataset, asked, split), _bad_images(asked, split)
+        wanted = np.setdiff1d(every, bad)
         dropped += len(every) - len(wanted)
-        strangers += len(_bad_images(asked, split)) - (len(every) - len(wanted))
+        strangers += len(bad) - (len(every) - len(wanted))
         files, broken = _present(dataset, split, wanted)
         lost = np.setdiff1d(np.setdiff1d(wanted, files.ids), broken)
         missing += [f"{split}/{each:016x}" for each in lost.tolist()]
@@ -257,18 +255,10 @@ def _present(
     width, height = (side * trusted for side in dataset.image_sizes(split).of(ids))
     for at in np.flatnonzero(width == 0).tolist():
         path = dataset.root / folders[folder_of[at]] / f"{int(ids[at]):016x}.jpg"
-        width[at], height[at] = _size_of(path)
+        width[at], height[at] = pixel_size(path)
     sized = width > 0
     files = _Files(ids[sized], folder_of[sized], width[sized], height[sized], folders)
     return files, ids[~sized]
-
-
-def _size_of(path: Location) -> tuple[int, int]:
-    with path.open("rb") as file:
-        data = file.read(_HEADER)
-        size = jpeg_size(data)
-        # What cameras put before the frame header may be longer than most files.
-        return size if size != (0, 0) or len(data) < _HEADER else jpeg_size(data + file.read())
 
 
 def _placed(
@@ -341,12 +331,6 @@ def _bad(asked: Asked, split: str) -> Iterator[tuple[int, str]]:
 
 def _bad_images(asked: Asked, split: str) -> NDArray[np.uint64]:
     return np.array([image for image, key in _bad(asked, split) if not key], dtype=np.uint64)
-
-
-def stems_of(mids: Sequence[str], *, every: bool) -> dict[str, str]:
-    """Give the beginnings of the names of the annotation files that are read, in their order."""
-    own = {mid_stem(mid): mid for mid in sorted(mids)}
-    return {_ALL: "", **own} if every else own
 
 
 def check_splits(splits: Sequence[str]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from oidkit.api.contact import contact_sheet
 from oidkit.api.counting import stats
 from oidkit.api.exporting import read_folder
 from oidkit.api.opening import class_names, opened, whole_dataset
-from oidkit.disk import write_atomically
-from oidkit.errors import DiskError, UsageError
+from oidkit.disk import naming, write_atomically
+from oidkit.errors import UsageError
 from oidkit.events import Listener, PhaseEnded, PhaseStarted, ignore
 from oidkit.pages import GENERATOR, Told, page
 from oidkit.recipe import Recipe
@@ -61,10 +61,8 @@ def report(root: Path | str, out: Path | str | None = None, *, on_event: Listene
     names = class_names(folder)
     shown, left_out = contact_sheet(pictures, names, on_event=on_event)
     text = page(replace(_told(folder, names), numbers=numbers, shown=shown, left_out=left_out))
-    try:
+    with naming(place):
         write_atomically(place, text.encode())
-    except OSError as error:
-        raise DiskError.from_os(error, path=place) from error
     return place
 
 
@@ -96,11 +94,8 @@ def _check(place: Path, folder: Path) -> None:
         )
     if not place.exists():
         return
-    try:
-        with place.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise DiskError.from_os(error, path=place) from error
+    with naming(place), place.open("rb") as file:
+        head = file.read(_HEAD)
     if head and f'content="{GENERATOR}"'.encode() not in head:
         raise UsageError(
             f"{place} is not a report of oidkit and would be lost",

@@ -8,26 +8,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from oidkit import catalog
-from oidkit.disk import locked
+from oidkit.disk import naming
 from oidkit.errors import (
     AmbiguousClassError,
-    DiskError,
-    LackingFileError,
     MissingObjectError,
     NotAMirrorError,
     OidError,
-    RefusedError,
     SourceError,
     UnknownClassError,
     UsageError,
 )
-from oidkit.events import Listener, Noted, PhaseEnded, PhaseStarted, Rejected, Warned, ignore
+from oidkit.events import Listener, Warned, ignore
 from oidkit.filecache import FileCache
 from oidkit.store import Source, parse_source
 from oidkit.taxonomy import ClassList, Hierarchy, OidClass, parse_class_file, parse_segmentable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -38,11 +35,9 @@ if TYPE_CHECKING:
     from oidkit.schema import Schema
     from oidkit.store import Transfer
     from oidkit.tables import Cache, MaskIndex, Table
-    from oidkit.transfer import Budget, FileJob, Run, TableJob, Traffic
+    from oidkit.transfer import Budget, FileJob, Run, Traffic
 
 __all__ = ["Session"]
-
-_TABLES_AT_ONCE = 2
 
 
 @dataclass(slots=False)
@@ -95,9 +90,10 @@ class Session:
     @cached_property
     def budget(self) -> Budget:
         """What this session still bears of its source."""
-        return self._fresh_budget()
+        return self.fresh_budget()
 
-    def _fresh_budget(self) -> Budget:
+    def fresh_budget(self) -> Budget:
+        """Give a budget of its own to work whose trouble is not that of the rest."""
         from oidkit.transfer import Budget, Rate
 
         return Budget(rate=Rate(self.settings.requests_per_second))
@@ -124,12 +120,8 @@ class Session:
         from oidkit.tables import Cache
 
         cache = Cache(self.kept_in)
-        try:
+        with naming(cache.root):
             cache.make(self.source.name)
-        except DiskError:
-            raise
-        except OSError as error:
-            raise DiskError.from_os(error, path=cache.root) from error
         return cache
 
     def run(
@@ -188,17 +180,13 @@ class Session:
             # Whoever parses it says that this is no mirror.
             found[job.name] = job.page
         elif job.error is not None:
-            self._fall_back(job.error, there=job.name in found)
+            self.fall_back(job.error, there=job.name in found)
         elif job.content is not None:
-            try:
+            with naming(self.kept.root):
                 self.kept.keep(job.name, job.content, job.etag)
-            except DiskError:
-                raise
-            except OSError as error:
-                raise DiskError.from_os(error, path=self.kept.root) from error
             found[job.name] = job.content
 
-    def _fall_back(self, error: OidError, *, there: bool) -> None:
+    def fall_back(self, error: OidError, *, there: bool) -> None:
         """Go on with what is cached when the source cannot be reached; say so."""
         if not there or not isinstance(error, SourceError):
             raise error
@@ -314,119 +302,9 @@ class Session:
             OidError: one of them could not be had, or is not what it should be.
 
         """
-        given_out = [
-            (file, schema) for file, schema in wanted if not (file.gone and self.source.official)
-        ]
-        with contextlib.ExitStack() as locks:
-            found = self._tables(given_out, locks, early)
-        lacking = {
-            file: (catalog.published(file.substitute), schema)
-            for file, schema in wanted
-            if file.key not in found and file.substitute
-        }
-        if not lacking:
-            return found
-        for file in lacking:
-            text = f"{file.key} is no longer given out; {file.substitute} stands in for it"
-            self.on_event(Warned(text))
-        # Locks of their own, or they would not be taken in one order.
-        with contextlib.ExitStack() as locks:
-            more = self._tables(list(lacking.values()), locks, early)
-        return found | more | {file.key: more[other.key] for file, (other, _) in lacking.items()}
+        from oidkit.api.building import tables
 
-    def _tables(
-        self,
-        wanted: Sequence[tuple[File, Schema]],
-        locks: contextlib.ExitStack,
-        early: Early | None,
-    ) -> dict[str, Table]:
-        from oidkit.transfer import TableJob
-
-        official = self.source.official
-        found: dict[str, Table] = {}
-        jobs: list[TableJob] = []
-        shared = self.shared.tables([file.key for file, _ in wanted]) if self.shared else {}
-        # In one order for everybody, so that two runs never wait for each other.
-        for file, schema in sorted(dict(wanted).items(), key=lambda pair: pair[0].key):
-            known = shared.get(file.key) or self.cache.table(file.key)
-            if known is None or not (official and file.md5):
-                self._lock(file.key, locks, there=known is not None)
-                known = shared.get(file.key) or self.cache.table(file.key)
-            if known is not None:
-                found[file.key] = known
-                if official and file.md5:
-                    self.cache.drop_older(file.key, known)
-                    continue
-            if known is None and self.cache.has_broken(file.key):
-                self.on_event(Warned(f"the table of {file.key} is damaged; it is built again"))
-            builder = locks.enter_context(self.cache.building(file.key, schema))
-            builder.on_block = early.listener(file.key, builder) if early else None
-            etag = known.etag if known else None
-            jobs.append(TableJob(file, builder, etag=etag, official=official))
-        if not jobs:
-            self._tell_rejects(found.values())
-            return found
-        fresh = len(jobs) - sum(job.name in found for job in jobs)
-        self.on_event(PhaseStarted("tables", fresh) if fresh else Noted("checking the tables"))
-        self._build(jobs, early)
-        for job in jobs:
-            if job.file.gone and _is_gone(job.error):
-                found.pop(job.name, None)
-            else:
-                self._keep_table(job, found)
-        if fresh:
-            self.on_event(PhaseEnded("tables"))
-        self._tell_rejects(found.values())
-        return found
-
-    def _build(self, jobs: Sequence[TableJob], early: Early | None) -> None:
-        if early is None:
-            self.run(most=_TABLES_AT_ONCE).carry_out(jobs)
-            return
-        from oidkit.api.early import TwoAtOnce
-
-        run = self.run(record=early.record, on_event=early.quiet(self.on_event))
-        every, beside = TwoAtOnce(jobs), early.beside(jobs)
-        beside.budget = self._fresh_budget()
-        while not all(job.over for job in jobs):
-            # Which ends when nothing is under way, though more may have been found since.
-            run.carry_out(every, beside=beside)
-        for job in jobs:
-            early.judge(job)
-
-    def _lock(self, key: str, locks: contextlib.ExitStack, *, there: bool) -> None:
-        """Keep other runs off a table; a cache that cannot be written needs no lock to be read."""
-        try:
-            lock = locked(self.cache.lock_file(key), waiting=self._waiting(key))
-            locks.enter_context(lock)
-        except DiskError:
-            if not there:
-                raise
-
-    def _tell_rejects(self, tables: Iterable[Table]) -> None:
-        """Tell every run that uses a table which rows of its file are not in it."""
-        for table in tables:
-            if table.rejects:
-                self.on_event(Rejected(table.name, table.rejects, str(table.rejects_file)))
-
-    def _keep_table(self, job: TableJob, found: dict[str, Table]) -> None:
-        if isinstance(job.error, MissingObjectError):
-            raise LackingFileError(self.source.name, job.name)
-        if job.error is not None:
-            self._fall_back(job.error, there=job.name in found)
-        elif job.table is not None:
-            table = job.table
-            found[job.name] = table
-            self.cache.drop_older(job.name, table)
-            self.on_event(Noted(f"table of {job.name}: {table.rows:,} rows"))
-        else:
-            self.cache.drop_older(job.name, found[job.name])
-
-    def _waiting(self, what: str) -> Callable[[], None]:
-        def tell() -> None:
-            self.on_event(Noted(f"waiting for another run that works on {what}"))
-
-        return tell
+        return tables(self, wanted, early=early)
 
     # -- mask indexes ---------------------------------------------------------------------------
 
@@ -449,9 +327,3 @@ class Session:
         self.cache.drop_masks(key)
         if self.shared is not None:
             self.shared.forget_masks(key)
-
-
-def _is_gone(error: OidError | None) -> bool:
-    """Tell a file that is not given out from one that another try may bring."""
-    refused = isinstance(error, RefusedError)
-    return refused or isinstance(error, MissingObjectError)

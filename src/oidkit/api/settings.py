@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
     from oidkit.catalog import Release
+    from oidkit.description import Description
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "settings_as_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +85,9 @@ class Settings:
                 remedy="leave it out to let the source decide",
             )
         return self
+
+
+def settings_as_of(settings: Settings, description: Description) -> Settings:
+    """Take the release of a dataset, and its source where neither these nor OID_SOURCE name one."""
+    source = settings.source or os.environ.get("OID_SOURCE") or description.source
+    return replace(settings, source=source, release=description.release)

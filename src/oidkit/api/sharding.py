@@ -19,8 +19,10 @@ import numpy as np
 
 from oidkit.api.choosing import Choosing
 from oidkit.api.downloading import checked, recipe_of, settings_for
+from oidkit.api.exporting import ORDER
+from oidkit.api.numbering import stems_of
 from oidkit.api.opening import opened
-from oidkit.api.pictures import Asked, read_pictures, stems_of
+from oidkit.api.pictures import Asked, read_pictures
 from oidkit.api.session import Session
 from oidkit.api.shardplace import Cut, Done, ShardPlace
 from oidkit.api.summary import Count, Summary
@@ -58,7 +60,6 @@ __all__ = ["SHARD_SIZE", "ShardSummary", "download_shards"]
 
 SHARD_SIZE = 1000
 """Images of a shard; about 300 MB, which are in memory until it is in its place."""
-_ORDER = "classes.txt"
 
 
 @dataclass(slots=True)
@@ -137,9 +138,7 @@ def download_shards(
         choosing.prepare()
         summary = ShardSummary(str(root))
         _Run(choosing, made, place, summary).carry_out(shard_size)
-        traffic = session.traffic
-        summary.received_bytes, summary.requests = traffic.received, traffic.requests
-        summary.seconds = time.monotonic() - begun
+        summary.end(session.traffic, begun=begun)
         return summary
 
 
@@ -282,7 +281,7 @@ class _Run:
             if note.file
         ]
         listed = self.categories.listed
-        files = self.sharded.listing(listed, shards) | {_ORDER: printed_order(listed)}
+        files = self.sharded.listing(listed, shards) | {ORDER: printed_order(listed)}
         for path, data in files.items():
             self.place.write(path, data)
         told: Counter[str] = _summed(note.told for _, note in notes)

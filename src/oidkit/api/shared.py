@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from oidkit import catalog
-from oidkit.disk import write_atomically
-from oidkit.errors import DiskError, IntegrityError, MissingObjectError, UsageError
+from oidkit.disk import naming, write_atomically
+from oidkit.errors import IntegrityError, MissingObjectError, UsageError
 from oidkit.indexfile import MANIFEST, Contents, Manifest
 
 if TYPE_CHECKING:
@@ -112,12 +112,8 @@ class Shared:
         """Take small files into the cache, as far as the index has them."""
         known = self.manifest.files
         for key, data in self.read({key: known[key] for key in keys if key in known}).items():
-            try:
+            with naming(self.session.kept_in):
                 self.session.kept.adopt(key, data)
-            except DiskError:
-                raise
-            except OSError as error:
-                raise DiskError.from_os(error, path=self.session.kept_in) from error
 
     # -- tables ---------------------------------------------------------------------------------
 

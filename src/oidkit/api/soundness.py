@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from oidkit import catalog
-from oidkit.disk import remove
-from oidkit.errors import DiskError, OidError
+from oidkit.api.directories import read_whole
+from oidkit.disk import naming, remove
 from oidkit.events import Warned
 from oidkit.filecache import FileCache
 from oidkit.schema import CAPTIONS, IMAGES, files_of
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Spoilt", "build_again", "damaged_of", "tables_of"]
 
+_Kind = Literal["table", "mask directory", "file"]
+
 
 @dataclass(frozen=True, slots=True)
 class Spoilt:
     """A table, the directory of a mask zip, or a small file of which a byte is not as it was."""
 
-    kind: Literal["table", "mask directory", "file"]
+    kind: _Kind
     key: str
     path: str
 
@@ -44,12 +46,10 @@ def damaged_of(root: Path) -> list[Spoilt]:
 
     """
     cache = Cache(root)
-    try:
+    with naming(root):
         tables = [Spoilt("table", key, str(path)) for key, path in cache.damaged_tables()]
         masks = [Spoilt("mask directory", key, str(path)) for key, path in cache.damaged_masks()]
         files = [Spoilt("file", key, str(path)) for key, path in FileCache(root).damaged()]
-    except OSError as error:
-        raise DiskError.from_os(error, path=root) from error
     return [*tables, *masks, *files]
 
 
@@ -60,22 +60,16 @@ def build_again(session: Session, spoilt: Sequence[Spoilt]) -> None:
         OidError: something could not be had, or is not what it should be.
 
     """
-    try:
-        for each in spoilt:
-            session.on_event(Warned(f"{each.key} in the cache is damaged; it is built again"))
+    keys: dict[_Kind, list[str]] = {kind: [] for kind in get_args(_Kind)}
+    for each in spoilt:
+        session.on_event(Warned(f"{each.key} in the cache is damaged; it is built again"))
+        with naming(session.kept_in):
             remove(Path(each.path))
-    except OSError as error:
-        raise DiskError.from_os(error, path=session.kept_in) from error
-    keys = {kind: [each.key for each in spoilt if each.kind == kind] for kind in _KINDS}
+        keys[each.kind].append(each.key)
     known = dict(_tables())
     session.files([catalog.published(key) for key in keys["file"]])
     session.tables([known[key] for key in keys["table"] if key in known])
-    for found in session.mask_indexes(dict.fromkeys(keys["mask directory"], ())).values():
-        if isinstance(found, OidError):
-            raise found
-
-
-_KINDS = ("table", "mask directory", "file")
+    read_whole(session, keys["mask directory"])
 
 
 def _tables() -> Iterator[tuple[str, tuple[catalog.File, Schema]]]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from oidkit import catalog
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.disk import temporary
-from oidkit.errors import DiskError, OidError, UsageError
+from oidkit.disk import naming, temporary
+from oidkit.errors import OidError, UsageError
 from oidkit.taxonomy import MID_PATTERN, mid_stem
 
 if TYPE_CHECKING:
@@ -82,20 +82,13 @@ def split(
         source = path.open("rb")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", remedy="check --input") from error
-    try:
+    with naming(folder), source, contextlib.ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
-        with source, contextlib.ExitStack() as stack:
-            found, fresh = _cut(source, targets, subset=subset, stack=stack)
-            empty = [result.mid for result in found if not result.rows]
-            _refuse_unknown(empty, settings or Settings())
-            _publish(fresh, force=force)
-            return found
-    except OSError as error:
-        raise (
-            error
-            if isinstance(error, (DiskError, UsageError))
-            else DiskError.from_os(error, path=folder)
-        ) from error
+        found, fresh = _cut(source, targets, subset=subset, stack=stack)
+        empty = [result.mid for result in found if not result.rows]
+        _refuse_unknown(empty, settings or Settings())
+        _publish(fresh, force=force)
+        return found
 
 
 def _check_subset(subset: str) -> None:
@@ -149,15 +142,8 @@ def _cut(
     stack: contextlib.ExitStack,
 ) -> tuple[list[SplitResult], dict[Path, Path]]:
     """Write the files of every class under temporary names, which the stack removes again."""
-    name = getattr(source, "name", "the CSV")
     header = source.readline()
-    columns = next(csv.reader([header.decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
-    if not {"ImageID", "LabelName"} <= set(columns):
-        raise UsageError(
-            f"{name} has no columns ImageID and LabelName",
-            remedy="give --input a CSV of boxes, masks or image labels",
-        )
-    at_image, at_label = columns.index("ImageID"), columns.index("LabelName")
+    at_image, at_label = _columns(header, name=getattr(source, "name", "the CSV"))
     sinks = {}
     fresh: dict[Path, Path] = {}
     for mid, paths in targets.items():
@@ -187,6 +173,17 @@ def _cut(
         for sink in sinks.values()
     ]
     return found, fresh
+
+
+def _columns(header: bytes, *, name: str) -> tuple[int, int]:
+    """Say where a CSV has the image and the class."""
+    columns = next(csv.reader([header.decode("utf-8-sig", "replace").rstrip("\r\n")]), [])
+    if not {"ImageID", "LabelName"} <= set(columns):
+        raise UsageError(
+            f"{name} has no columns ImageID and LabelName",
+            remedy="give --input a CSV of boxes, masks or image labels",
+        )
+    return columns.index("ImageID"), columns.index("LabelName")
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:

@@ -105,8 +105,8 @@ def spread_images(
     session: Session,
     dataset: Dataset,
     plans: Sequence[ImagePlan],
-    workers: Workers,
     *,
+    workers: Workers,
     count: Callable[[Record], None],
     degrees: Mapping[str, int],
 ) -> None:
@@ -126,7 +126,7 @@ def spread_images(
     session.on_event(Noted(f"{todo:,} images in shards of {size:,} for {at_once:,} workers"))
     shards = cut(plans, size=size, degrees=degrees)
     errand = errand_of(dataset.root, session)
-    giving = _Giving(session, dataset, workers, errand, at_once=at_once, count=count)
+    giving = _Giving(session, dataset, workers=workers, errand=errand, at_once=at_once, count=count)
     with interruptible() as stopped:
         try:
             more = True
@@ -159,14 +159,13 @@ def errand_of(root: Location, session: Session) -> Errand:
 class _Out:
     """A shard that is given out, and what is known of it.
 
-    `files` and `images` are those of which was told. Of those that `failed` is told at the end:
-    another worker may have them. `deaths` are those since a file came. Whoever has it was told
-    `settings` with its share of the limits.
+    `images` are those of which was told. Of those that `failed` is told at the end: another worker
+    may have them. `deaths` are those since an image came. Whoever has it was told `settings` with
+    its share of the limits.
     """
 
     shard: Shard
     settings: Settings
-    files: set[str] = field(default_factory=set)
     images: set[str] = field(default_factory=set)
     failed: dict[str, Record] = field(default_factory=dict)
     deaths: int = 0
@@ -180,9 +179,9 @@ class _Giving:
         self,
         session: Session,
         dataset: Dataset,
+        *,
         workers: Workers,
         errand: Errand,
-        *,
         at_once: int,
         count: Callable[[Record], None],
     ) -> None:
@@ -274,15 +273,13 @@ class _Giving:
             self._dataset.manifest.expect(out.part)
 
     def _tell(self, out: _Out, record: Record) -> None:
-        """Tell of a file, once: who takes a shard over speaks of those that were there as well."""
-        if record.path in out.files:
-            return
-        out.files.add(record.path)
-        out.deaths = 0
+        """Tell of an image once: it has several places, and another worker may tell of it too."""
         image = record.path.rpartition("/")[2]
-        if image not in out.images:
-            out.images.add(image)
-            self._count(record)
+        if image in out.images:
+            return
+        out.images.add(image)
+        out.deaths = 0
+        self._count(record)
         self._session.on_event(event_of(record))
 
     def _lose(self, number: int, why: str, *, error: OidError | None = None) -> None:

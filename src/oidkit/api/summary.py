@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from oidkit.quantities import byte_count, duration
 
 if TYPE_CHECKING:
     from oidkit.disk import Record
+    from oidkit.transfer import Traffic
 
 __all__ = ["Count", "Summary"]
 
@@ -106,6 +108,11 @@ class Summary:
 
     def _repr_html_(self) -> str:
         return fields_table("What a download came to", self.as_rows())
+
+    def end(self, traffic: Traffic, *, begun: float) -> None:
+        """Take down what went over the wire, and the time since *begun* on the monotonic clock."""
+        self.received_bytes, self.requests = traffic.received, traffic.requests
+        self.seconds = time.monotonic() - begun
 
     def include(self, part: Summary) -> None:
         """Add what a part of the run came to; the time and the requests are those of the whole."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oidkit.api.carry import Ways, carry_images, carry_masks
 from oidkit.api.downloading import annotate
+from oidkit.api.images import Ways, carry_images
 from oidkit.api.inspecting import inspector
+from oidkit.api.masks import carry_masks
 from oidkit.api.opening import whole_dataset
 from oidkit.api.outside import ImageLists, Origins
 from oidkit.api.session import Session
-from oidkit.api.settings import Settings
+from oidkit.api.settings import Settings, settings_as_of
 from oidkit.api.soundness import Spoilt, build_again, damaged_of
 from oidkit.api.summary import Summary
 from oidkit.api.turning import Turning
@@ -102,7 +103,9 @@ def verify(
     release = description.release if description else None
 
     present = whole_dataset(folder)
-    wanted = _settings(settings or Settings(), description)
+    wanted = settings or Settings()
+    if description is not None:
+        wanted = settings_as_of(wanted, description)
     with Session(wanted, on_event) as session:
         spoilt = _spoilt(session) if description else []
         if not repair:
@@ -147,15 +150,6 @@ def _learn_sizes(dataset: Dataset, *, besides: Sequence[Record]) -> None:
             dataset.manifest.add(told)
 
 
-def _settings(settings: Settings, description: Description | None) -> Settings:
-    import os
-
-    if description is None:
-        return settings
-    source = settings.source or os.environ.get("OID_SOURCE") or description.source
-    return replace(settings, source=source, release=description.release)
-
-
 def _check(dataset: Dataset, on_event: Listener) -> tuple[Report, list[Record]]:
     report = Report()
     wrong: list[Record] = []
@@ -192,6 +186,8 @@ def _repair(
     if images:
         lost = _image_plans(dataset, images)
         origins = _origins(session, images, description=description)
+        if origins is not None:
+            origins.settle(lost)
         ways = Ways(origins, turning)
         carry_images(session, dataset, lost, summary=summary, ways=ways)
     masks = [Path(record.path) for record in wrong if record.kind == "mask"]

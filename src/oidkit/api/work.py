@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog
-from oidkit.api.carry import Ways, carry_images, carry_masks, masks_by_zip, zips_of
+from oidkit.api.images import Ways, carry_images
+from oidkit.api.masks import carry_masks, indexes_of
 from oidkit.api.outside import Origins
 from oidkit.api.turning import Turning
 from oidkit.api.writing import Writing
 from oidkit.choice import LISTED, negative
 from oidkit.events import PhaseEnded, PhaseStarted
-from oidkit.planning import ImagePlan, MaskPlan, Plan, image_bytes, plan_images, plan_masks, spans
+from oidkit.planning import (
+    ImagePlan,
+    MaskPlan,
+    Plan,
+    image_bytes,
+    masks_by_zip,
+    plan_images,
+    plan_masks,
+    spans,
+)
 from oidkit.taxonomy import folder_name
 from oidkit.zipsearch import pays, search_bytes
 
@@ -38,14 +48,13 @@ if TYPE_CHECKING:
 __all__ = ["Work"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Laid:
-    """What is to be done by split, the chosen rows by label, and the images from `elsewhere`."""
+    """What is chosen beside what is there; `rows` are the chosen annotations by label."""
 
     images: list[ImagePlan] = field(default_factory=list)
     masks: list[MaskPlan] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
-    elsewhere: int = 0
 
 
 @dataclass(slots=True)
@@ -96,13 +105,12 @@ class Work:
     def bring(self, dataset: Dataset, summary: Summary, ways: Ways | None = None) -> None:
         """Do what `carry_out` does, when every table is there, by those *ways*."""
         ways = ways or Ways()
-        aside = ways.aside
         self.session.on_event(PhaseStarted("planning"))
-        planned = self._lay(dataset, aside)
+        laid = self._lay(dataset, ways.aside)
         self.session.on_event(PhaseEnded("planning"))
         # A source that refuses ranges is found out here, before anything is written.
-        indexes = self.session.mask_indexes(masks_by_zip(zips_of(planned.masks)))
-        for label, count in planned.rows.items():
+        indexes = indexes_of(self.session, masks_by_zip(laid.masks))
+        for label, count in laid.rows.items():
             summary.annotations[label] = summary.annotations.get(label, 0) + count
         annotations = Writing(dataset, self.choosing, self.choices, self.turning)
         annotations.describe()
@@ -111,7 +119,7 @@ class Work:
         carry_masks(
             self.session,
             dataset,
-            planned.masks,
+            laid.masks,
             summary=summary,
             indexes=indexes,
             turning=self.turning,
@@ -120,7 +128,7 @@ class Work:
             carry_images(
                 self.session,
                 dataset,
-                planned.images,
+                laid.images,
                 summary=summary,
                 ways=replace(ways, origins=self.origins, turning=self.turning),
             )
@@ -141,20 +149,21 @@ class Work:
     # -- plan -----------------------------------------------------------------------------------
 
     def plan(self, dataset: Dataset | None) -> Plan:
-        """Lay what is chosen beside what is there, and estimate what the rest takes."""
+        """Lay what is chosen beside what is there, and estimate what that costs."""
         self.session.on_event(PhaseStarted("planning"))
         laid = self._lay(dataset, None)
-        images = image_bytes(sum(part.to_fetch for part in laid.images) - laid.elsewhere)
-        images += self.origins.expected_bytes() if self.origins else 0
-        masks, directories = self._mask_bytes(laid.masks)
+        elsewhere = self.origins.elsewhere if self.origins else 0
+        to_receive = image_bytes(sum(part.to_fetch for part in laid.images) - elsewhere)
+        to_receive += self.origins.expected_bytes() if self.origins else 0
+        mask_bytes, directory_bytes = self._mask_bytes(laid.masks)
         self.session.on_event(PhaseEnded("planning"))
         return Plan(
             tuple(laid.images),
             tuple(laid.masks),
             laid.rows,
-            bytes_to_receive=images + masks + directories,
-            disk_needed=images + masks,
-            from_originals=laid.elsewhere,
+            bytes_to_receive=to_receive + mask_bytes + directory_bytes,
+            disk_needed=to_receive + mask_bytes,
+            from_originals=elsewhere,
         )
 
     def _lay(self, dataset: Dataset | None, aside: Aside | None) -> _Laid:
@@ -171,7 +180,8 @@ class Work:
                 if label == "masks":
                     there = dataset.masks_there(f"masks/{split}") if dataset else set[str]()
                     laid.masks.append(plan_masks(split, names, there=there.__contains__))
-        laid.elsewhere = self.origins.settle(laid.images) if self.origins else 0
+        if self.origins:
+            self.origins.settle(laid.images)
         return laid
 
     def _rows_of(self, label: Label, split: Split, choice: Choice) -> tuple[int, list[str]]:
@@ -239,28 +249,28 @@ class Work:
 
         A directory counts whole until one of its split is known to be sorted.
         """
-        zips = zips_of(plans)
+        zips = masks_by_zip(plans)
         cache = self.session.cache
         indexes = {
-            key: index.only(names) if (index := cache.masks(key)) else None
-            for key, (_, names) in zips.items()
+            key: index.only(each.names) if (index := cache.masks(key)) else None
+            for key, each in zips.items()
         }
         if self.session.shared is not None:
-            unknown = {key: names for key, (_, names) in zips.items() if indexes[key] is None}
+            unknown = {key: each.names for key, each in zips.items() if indexes[key] is None}
             indexes |= self.session.shared.masks(unknown)
-        is_sorted = {zips[key][0] for key, index in indexes.items() if index and index.part}
-        masks = directories = 0
-        for key, (split, names) in zips.items():
+        is_sorted = {zips[key].split for key, index in indexes.items() if index and index.part}
+        masks = read = 0
+        for key, each in zips.items():
             index = indexes[key]
-            known = cache.find_masks(index, names) if index else None
+            known = cache.find_masks(index, each.names) if index else None
             index, members = known or (None, {})
             found = list(members.values())
             masks += sum(span.length for span in spans(found))
-            lacking = len(names) - len(found)
+            lacking = len(each.names) - len(found)
             if lacking and (index is None or index.part is not None):
                 part = index.part if index else None
-                size = part.size if part else catalog.directory_bytes(split)
-                searched = split in is_sorted and pays(lacking, size)
-                masks += lacking * catalog.MASK_BYTES[split]
-                directories += search_bytes(lacking, size) if searched else size
-        return masks, directories
+                size = part.size if part else catalog.directory_bytes(each.split)
+                searched = each.split in is_sorted and pays(lacking, size)
+                masks += lacking * catalog.MASK_BYTES[each.split]
+                read += search_bytes(lacking, size) if searched else size
+        return masks, read

@@ -44,6 +44,15 @@ def arguments(parser: Parser) -> None:
         "s3://bucket/prefix, gs:// or az:// (default: open-images)",
     )
     add_selection(parser)
+    _add_ways(parser)
+    _add_export(parser)
+    add_json(parser, "the summary")
+    add_index(parser)
+    add_quiet(parser)
+
+
+def _add_ways(parser: Parser) -> None:
+    """Add how, and by whom, it is fetched."""
     parser.add_argument(
         "--workers",
         type=whole,
@@ -76,6 +85,10 @@ def arguments(parser: Parser) -> None:
         help="print what would be done, the bytes to receive and the disk needed; "
         "fetch nothing but tables",
     )
+
+
+def _add_export(parser: Parser) -> None:
+    """Add what becomes of the dataset, or of the images, afterwards."""
     parser.add_argument(
         "--export",
         metavar="NAME",
@@ -98,9 +111,6 @@ def arguments(parser: Parser) -> None:
         metavar="DIR",
         help="folder of the export (default: that of --out with -NAME at its end)",
     )
-    add_json(parser, "the summary")
-    add_index(parser)
-    add_quiet(parser)
 
 
 def run(options: Namespace) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from oidkit.api.exporting import ExportSummary
 
-__all__ = ["add_format_flags", "add_pictures", "arguments", "export_options", "run", "tell"]
+__all__ = ["arguments", "listed", "run", "tell"]
 
 _READERS: dict[type, Callable[[str], Any]] = {int: whole, float: share, str: str}
 
@@ -39,14 +39,15 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--seed", type=whole, metavar="N", help="which image goes to which new split (default: 0)"
     )
-    add_pictures(parser)
-    add_format_flags(parser)
+    _add_classes(parser)
+    _add_pictures(parser)
+    _add_format_flags(parser)
     add_json(parser, "the summary")
     add_quiet(parser)
 
 
-def add_pictures(parser: Parser) -> None:
-    """Add the flags about classes and pictures, which every format takes."""
+def _add_classes(parser: Parser) -> None:
+    """Add which annotations are written, and what their classes are called."""
     parser.add_argument(
         "--annotations",
         metavar="requested|all",
@@ -69,6 +70,10 @@ def add_pictures(parser: Parser) -> None:
         action="store_true",
         help="name the class above each one in the hierarchy",
     )
+
+
+def _add_pictures(parser: Parser) -> None:
+    """Add which pictures are written, and how large."""
     parser.add_argument(
         "--image-size", type=whole, metavar="N", help="resize the pictures, to N pixels"
     )
@@ -100,7 +105,7 @@ def add_pictures(parser: Parser) -> None:
     )
 
 
-def add_format_flags(parser: Parser) -> None:
+def _add_format_flags(parser: Parser) -> None:
     """Add the flags that only some formats take."""
     from oidkit.formats.registry import FLAGS
 
@@ -124,7 +129,7 @@ def run(options: Namespace) -> int:
     from oidkit.api.exporting import export
     from oidkit.cli.parsing import splits_of
 
-    told = export_options(options)
+    told = _told(options)
     if options.split:
         told["splits"] = splits_of(options)
     if options.split_ratio is not None:
@@ -153,7 +158,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def export_options(options: Namespace) -> dict[str, Any]:
+def _told(options: Namespace) -> dict[str, Any]:
     """Give what the flags say of classes, pictures and the format itself."""
     from oidkit.formats.registry import FLAGS
 

@@ -62,7 +62,7 @@ def _checked(settings: Settings, *, as_json: bool) -> int:
 
 def listed(entries: Sequence[IndexEntry]) -> Iterator[str]:
     """Write the entries below the source that each is of, and their sum."""
-    from oidkit.progress import byte_count
+    from oidkit.quantities import byte_count
 
     width = max((len(entry.key) for entry in entries), default=0)
     for source, group in groupby(entries, key=lambda entry: entry.source):

@@ -27,7 +27,7 @@ def arguments(parser: Parser) -> None:
 def run(options: Namespace) -> int:
     """Take what is not in the cache."""
     from oidkit.api.pulling import index_pull
-    from oidkit.progress import byte_count
+    from oidkit.quantities import byte_count
 
     with drawing(quiet=options.quiet) as on_event:
         found = index_pull(options.url, settings=settings_of(options), on_event=on_event)

@@ -25,7 +25,7 @@ def arguments(parser: Parser) -> None:
 def run(options: Namespace) -> int:
     """Send what is not there yet."""
     from oidkit.api.pushing import index_push
-    from oidkit.progress import byte_count
+    from oidkit.quantities import byte_count
 
     with drawing(quiet=options.quiet) as on_event:
         found = index_push(options.url, settings=settings_of(options), on_event=on_event)

@@ -22,35 +22,28 @@ def summed_up(summary: Summary) -> list[str]:
     return _aligned(summary.as_rows())
 
 
-def tell_troubles(summary: Summary) -> None:
-    """Say on stderr what the exit code of a run stands for."""
-    counts = (summary.images, summary.masks)
-    missing = sum(count.missing for count in counts)
-    failed = sum(count.failed for count in counts)
-    if missing:
-        are = "1 object is" if missing == 1 else f"{missing:,} objects are"
-        say(f"{are} not at the source, as listed in {summary.out}/.oid/manifest.csv")
-    if failed:
-        first = f", the first: {summary.first_failure}" if summary.first_failure else ""
-        say(f"{number(failed, 'file')} failed{first}; run the same command again")
+def tell_troubles(summary: Summary, *, listed: str = "manifest.csv", besides: str = "") -> None:
+    """Say on stderr what the exit code of a run stands for.
 
-
-def tell_shards(summary: ShardSummary) -> None:
-    """Say on stderr what of a download straight to shards is not in them."""
+    What is missing is *listed* in that file or folder of `.oid`; *besides* says what else it means
+    that files failed.
+    """
     missing = summary.images.missing + summary.masks.missing
     failed = summary.images.failed + summary.masks.failed
     if missing:
         are = "1 object is" if missing == 1 else f"{missing:,} objects are"
-        say(f"{are} not at the source, as listed in {summary.out}/.oid/shards")
+        say(f"{are} not at the source, as listed in {summary.out}/.oid/{listed}")
+    if failed:
+        first = f", the first: {summary.first_failure}" if summary.first_failure else ""
+        say(f"{number(failed, 'file')} failed{first}; {besides}run the same command again")
+
+
+def tell_shards(summary: ShardSummary) -> None:
+    """Say on stderr what of a download straight to shards is not in them."""
+    tell_troubles(summary, listed="shards", besides="their shards were not written; ")
     if summary.damaged_images:
         are = "is" if summary.damaged_images == 1 else "are"
         say(f"{number(summary.damaged_images, 'image')} {are} damaged and left out")
-    if failed:
-        first = f", the first: {summary.first_failure}" if summary.first_failure else ""
-        say(
-            f"{number(failed, 'file')} failed{first}; their shards were not written; run the same "
-            "command again"
-        )
     for note in summary.notes:
         say(note)
 

@@ -42,6 +42,15 @@ def add_classes(parser: Parser, *, metavar: str = "CLASS", text: str = _CLASS) -
 
 def add_selection(parser: Parser) -> None:
     """Add the flags that say which images and annotations of the classes are wanted."""
+    _add_choice(parser)
+    _add_limits(parser)
+    _add_filters(parser)
+    _add_parts(parser)
+    _add_layout(parser)
+
+
+def _add_choice(parser: Parser) -> None:
+    """Add what chooses images."""
     parser.add_argument(
         "--image-ids",
         metavar="FILE",
@@ -69,6 +78,10 @@ def add_selection(parser: Parser) -> None:
         help="each class stands for itself and all below it in the hierarchy; files and folders "
         "are named by the class asked for",
     )
+
+
+def _add_limits(parser: Parser) -> None:
+    """Add how many of them are taken, and which."""
     parser.add_argument(
         "--limit",
         type=whole,
@@ -89,6 +102,10 @@ def add_selection(parser: Parser) -> None:
         metavar="N",
         help="which images a limit or total keeps (default: 0)",
     )
+
+
+def _add_filters(parser: Parser) -> None:
+    """Add which boxes and image labels count."""
     for name, meaning in _FLAGS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -120,6 +137,10 @@ def add_selection(parser: Parser) -> None:
         help="image labels by machine from this confidence on, 0 to 1, choose images too; those "
         "below are left out (default: none chooses an image, unless --label-source machine)",
     )
+
+
+def _add_parts(parser: Parser) -> None:
+    """Add which images and annotations come besides."""
     parser.add_argument(
         "--negatives",
         action="store_true",
@@ -139,6 +160,10 @@ def add_selection(parser: Parser) -> None:
         help="annotations of the classes, or besides them every annotation of the chosen images, "
         "in csv/all_<split>_<label>.csv, with its mask (default: requested)",
     )
+
+
+def _add_layout(parser: Parser) -> None:
+    """Add what the folder is like, and what of it is left out."""
     parser.add_argument(
         "--layout",
         default="class",

@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _spec(options: argparse.Namespace) -> ReleaseSpec:
-    """Return the preset with the numbers of train that were given; the rest stays as it is."""
+    """Give the preset with the numbers of train that were given; the rest stays as it is."""
     spec = preset(options.preset, seed=options.seed)
     if options.images is not None:
         spec = replace(spec, images=spec.images._replace(train=options.images), boxes=None)
@@ -95,7 +95,7 @@ def _say(text: object, *, to: TextIO | None = None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
+    """Run the command line; give its exit code."""
     options = _parser().parse_args(arguments)
     try:
         return _make(options) if options.command == "make" else _serve(options)

@@ -55,7 +55,7 @@ class Answer:
 
 
 def parse_range(value: str, size: int) -> tuple[int, int] | None:
-    """Return the half-open [start, stop) that one Range header asks of *size* bytes.
+    """Give the half-open [start, stop) that one Range header asks of *size* bytes.
 
     None means that the header is to be ignored: no range of bytes, malformed, or several ranges,
     which neither bucket serves. An empty stretch (start == stop) means 416.
@@ -73,7 +73,7 @@ def parse_range(value: str, size: int) -> tuple[int, int] | None:
 
 
 def error(status: int, code: str, message: str) -> Answer:
-    """Return an error as both buckets word theirs, in XML."""
+    """Give an error as both buckets word theirs, in XML."""
     body = (
         "<?xml version='1.0' encoding='UTF-8'?>"
         f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -84,7 +84,7 @@ def error(status: int, code: str, message: str) -> Answer:
 def answer_to(
     headers: Mapping[str, str], found: StoredObject | None, *, ignore_range: bool = False
 ) -> Answer:
-    """Return what a GET with these *headers* (lower-case names) gets of the object *found*."""
+    """Give what a GET with these *headers* (lower-case names) gets of the object *found*."""
     if found is None:
         return error(404, "NoSuchKey", "The specified key does not exist.")
     told = {
@@ -129,7 +129,7 @@ def _same_version(if_range: str, found: StoredObject) -> bool:
 
 
 def _condition(headers: Mapping[str, str], found: StoredObject) -> int | None:
-    """Return 412 or 304 where a condition of the request says so, else None."""
+    """Give 412 or 304 where a condition of the request says so, else None."""
     if "if-match" in headers:
         if not _listed(found.etag, headers["if-match"]):
             return 412
@@ -156,7 +156,7 @@ def _seconds(date: str) -> int | None:
 
 
 def falsified(answer: Answer, fault: Fault) -> Answer:
-    """Return *answer* with the status, body and headers that *fault* wants in it."""
+    """Give *answer* with the status, body and headers that *fault* wants in it."""
     told = dict(answer.headers)
     body, source = answer.body, answer.source
     if fault.status is not None:
@@ -174,7 +174,7 @@ def falsified(answer: Answer, fault: Fault) -> Answer:
 
 
 def head_of(answer: Answer, *, length: int | None, close: bool) -> bytes:
-    """Return the status line and the headers, up to and with the empty line.
+    """Give the status line and the headers, up to and with the empty line.
 
     Every answer has what tells a browser to run nothing of it and to show it to no other page.
     """

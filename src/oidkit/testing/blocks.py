@@ -114,5 +114,5 @@ def planted_step(images: int) -> int:
 
 
 def random_of(spec: ReleaseSpec, split: Split, *stream: int) -> np.random.Generator:
-    """Return the generator of one stream of numbers, independent of every other stream."""
+    """Give the generator of one stream of numbers, independent of every other stream."""
     return np.random.default_rng([spec.seed, SPLITS.index(split), *stream])

@@ -137,7 +137,7 @@ class MadeClass:
     segmentable: bool = True
 
     def name(self, release: Release) -> str:
-        """Return the display name that a release gives it; V6 names are those of V5."""
+        """Give the display name that a release gives it; V6 names are those of V5."""
         return {"v4": self.v4, "v5": self.v5, "v6": self.v5, "v7": self.v7}[release]
 
 
@@ -148,7 +148,7 @@ def _named(mid: str, names: str, *, parents: str = "", masks: bool = True) -> Ma
 
 
 def made_classes(count: int) -> tuple[MadeClass, ...]:
-    """Return the boxable classes, the most frequent first."""
+    """Give the boxable classes, the most frequent first."""
     real = [
         _named(mid, names, parents=parents, masks=masks == "+")
         for mid, names, parents, masks in (line.split("|") for line in _REAL.split("\n") if line)
@@ -161,7 +161,7 @@ def made_classes(count: int) -> tuple[MadeClass, ...]:
 
 
 def image_level_classes(count: int) -> tuple[MadeClass, ...]:
-    """Return classes that have image labels alone."""
+    """Give classes that have image labels alone."""
     real = [_named(*line.split("|")) for line in _LABELS_ONLY.split("\n") if line]
     synthetic = [_named(f"/m/0yy{at:05d}", f"Label {at:05d}") for at in range(count - len(real))]
     return tuple([*real, *synthetic][:count])

@@ -34,7 +34,7 @@ _PARTS = {
 
 
 def class_files(spec: ReleaseSpec) -> dict[str, bytes]:
-    """Return key -> content of every class list, the list of classes with masks, the hierarchy."""
+    """Give key -> content of every class list, the list of classes with masks, the hierarchy."""
     classes = made_classes(spec.classes)
     every = (*classes, *image_level_classes(spec.image_level_classes))
     files = {catalog.hierarchy_file().key: _hierarchy(classes)}

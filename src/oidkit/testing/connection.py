@@ -65,7 +65,7 @@ class Connection:
                 self._writer.transport.abort()
 
     async def _serve_one(self) -> bool:
-        """Read one request and answer it; return whether the connection goes on."""
+        """Read one request and answer it; tell whether the connection goes on."""
         try:
             head = await self._reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
@@ -115,7 +115,7 @@ class Connection:
         return answer_to(headers, found, ignore_range=fault.ignore_range)
 
     async def _send(self, entry: Entry, answer: Answer, fault: Fault, *, close: bool) -> bool:
-        """Send the answer as *fault* has it; return whether the connection goes on."""
+        """Send the answer as *fault* has it; tell whether the connection goes on."""
         if fault.reset and fault.cut is None:
             return self._reset()
         entry.status = answer.status
@@ -205,7 +205,7 @@ class Connection:
 
 
 def _parsed(head: bytes) -> tuple[str, str, str, dict[str, str]]:
-    """Return method, target, version and headers with lower-case names; raises ValueError."""
+    """Give method, target, version and headers with lower-case names; raises ValueError."""
     lines = head.decode("latin-1").split("\r\n")
     method, target, version = lines[0].split(" ")
     if not target.startswith("/") or not version.startswith("HTTP/1."):
@@ -223,7 +223,7 @@ def _parsed(head: bytes) -> tuple[str, str, str, dict[str, str]]:
 
 
 def _stretch(answer: Answer, first: int, stop: int, flip: int | None) -> bytes:
-    """Return the bytes [*first*, *stop*) of the body, with one bit flipped at offset *flip*."""
+    """Give the bytes [*first*, *stop*) of the body, with one bit flipped at offset *flip*."""
     if answer.source is None:
         body = answer.body[first:stop]
     elif first == stop:

@@ -49,7 +49,7 @@ class Fractions:
         *,
         missing: npt.NDArray[np.bool_] | None = None,
     ) -> pl.Series:
-        """Return the texts of *pixel* / *size*, row by row; -1 where *missing* (six alone)."""
+        """Give the texts of *pixel* / *size*, row by row; -1 where *missing* (six alone)."""
         codes = self._offset[size] + pixel
         if missing is not None:
             codes = np.where(missing, self._none, codes)

@@ -74,7 +74,7 @@ _NO_THUMBNAIL = 0.025
 def write_image_list(
     spec: ReleaseSpec, root: Path, split: Split, classes: tuple[MadeClass, ...]
 ) -> dict[str, int]:
-    """Write the list of the split's images, in no order; return key -> rows."""
+    """Write the list of the split's images, in no order; give key -> rows."""
     key = catalog.image_list(spec.releases[-1], split).key
     blocks = blocks_of(spec, split)
     present = present_images(spec, split)
@@ -93,7 +93,7 @@ def write_image_list(
 
 
 def write_outside(spec: ReleaseSpec, root: Path) -> dict[str, int]:
-    """Write the lists that have the images outside the bucket too; return key -> rows."""
+    """Write the lists that have the images outside the bucket too; give key -> rows."""
     ids = outside_ids(spec, "train")
     if not len(ids):
         return {}

@@ -48,7 +48,7 @@ Frames = Callable[[BlockRows, np.random.Generator], pl.DataFrame]
 def write_other_labels(
     root: Path, spec: ReleaseSpec, writer: AnnotationWriter, split: Split
 ) -> dict[str, int]:
-    """Write the files of every asked label but boxes and masks; return key -> rows."""
+    """Write the files of every asked label but boxes and masks; give key -> rows."""
     tables = _Tables(spec, writer, split)
     wanted: dict[str, tuple[str, Frames]] = {}
     if "image-labels" in spec.labels:
@@ -80,12 +80,12 @@ def write_other_labels(
     if _keys(spec, "relationships", split):
         _write_descriptions(root, spec, writer)
     if narratives := _keys(spec, "narratives", split):
-        rows |= write_narratives(root, spec, writer, split, narratives)
+        rows |= write_narratives(root, spec, writer=writer, split=split, keys=narratives)
     return rows
 
 
 def _keys(spec: ReleaseSpec, label: Label, split: Split) -> list[str]:
-    """Return the keys of a label in all releases that are still given out, each once."""
+    """Give the keys of a label in all releases that are still given out, each once."""
     if label not in spec.labels:
         return []
     keys: dict[str, None] = {}

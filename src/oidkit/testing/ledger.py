@@ -59,7 +59,7 @@ class Ledger:
             self._attempts: Counter[str] = Counter()
 
     def log(self) -> list[Request]:
-        """Return what was asked, in the order of arrival, the last 100,000 at most."""
+        """Give what was asked, in the order of arrival, the last 100,000 at most."""
         with self._lock:
             return [
                 Request(

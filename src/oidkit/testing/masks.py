@@ -30,7 +30,7 @@ class Deflated:
 
 
 def mask_size(width: int, height: int, scale: int) -> tuple[int, int]:
-    """Return the size of an image's masks; *scale* is 0 to 15."""
+    """Give the size of an image's masks; *scale* is 0 to 15."""
     if scale == 0:
         return width, height
     if scale <= 7:
@@ -42,7 +42,7 @@ def mask_size(width: int, height: int, scale: int) -> tuple[int, int]:
 
 
 def on_mask(box: PixelBox, image: tuple[int, int], mask: tuple[int, int]) -> PixelBox:
-    """Return the box, in pixels of an image of the size *image*, on a mask of the size *mask*."""
+    """Give the box, in pixels of an image of the size *image*, on a mask of the size *mask*."""
     x0, y0, x1, y1 = box
     left, right = (round(x * mask[0] / image[0]) for x in (x0, x1))
     top, bottom = (round(y * mask[1] / image[1]) for y in (y0, y1))

@@ -29,9 +29,14 @@ _POINTS = 12
 
 
 def write_narratives(
-    root: Path, spec: ReleaseSpec, writer: AnnotationWriter, split: Split, keys: Sequence[str]
+    root: Path,
+    spec: ReleaseSpec,
+    *,
+    writer: AnnotationWriter,
+    split: Split,
+    keys: Sequence[str],
 ) -> dict[str, int]:
-    """Deal the split's narratives out to its files, their text to one more; return key -> lines."""
+    """Deal the split's narratives out to its files, their text to one more; give key -> lines."""
     release = next(each for each in spec.releases if "narratives" in catalog.labels_of(each))
     captions = catalog.captions_file(release, split).key
     rows = dict.fromkeys((*keys, captions), 0)

@@ -36,7 +36,7 @@ class StoredObject:
 
 
 def key_of(target: str) -> str | None:
-    """Return the key that a request target names, or None if it could leave the folder.
+    """Give the key that a request target names, or None if it could leave the folder.
 
     >>> key_of("/openimages/v5/a%20b.csv?x=1")
     'openimages/v5/a b.csv'
@@ -63,7 +63,7 @@ class Objects:
         self._known: dict[str, tuple[int, StoredObject]] = {}
 
     def find(self, key: str) -> StoredObject | None:
-        """Return the object named *key*, or None; links that lead out of the folder are no objects.
+        """Give the object named *key*, or None; links that lead out of the folder are no objects.
 
         Reads the whole file when it is new or has changed since the last call.
         """

@@ -62,7 +62,7 @@ _HEADER_LINES = 1
 
 
 def outside_ids(spec: ReleaseSpec, split: Split) -> npt.NDArray[np.uint64]:
-    """Return the images of a split that the bucket lacks, ascending; none has the id of another."""
+    """Give the images of a split that the bucket lacks, ascending; none has the id of another."""
     if split != "train" or not spec.outside:
         return np.empty(0, dtype=np.uint64)
     drawn = random_of(spec, split, 0, _STREAM).integers(0, 1 << 62, spec.outside, dtype=np.uint64)
@@ -71,7 +71,7 @@ def outside_ids(spec: ReleaseSpec, split: Split) -> npt.NDArray[np.uint64]:
 
 
 def fates_of(spec: ReleaseSpec, split: Split) -> dict[str, Fate]:
-    """Return what becomes of the original of each such image: the fates in turn, by id."""
+    """Give what becomes of the original of each such image: the fates in turn, by id."""
     ids = hex_texts(outside_ids(spec, split), 16)
     return {each: _FATES[at % len(_FATES)] for at, each in enumerate(ids)}
 
@@ -102,7 +102,7 @@ def with_originals(
 
 
 def _written(root: Path, key: str, image_id: str, fate: Fate) -> tuple[int, str]:
-    """Write one original as its fate has it; return the size and the MD5 that are published."""
+    """Write one original as its fate has it; give the size and the MD5 that are published."""
     content = _picture(image_id, "PNG" if fate == "png" else "JPEG")
     served = _picture(image_id, "JPEG", quality=40) if fate == "changed" else content
     if fate not in ("gone", "placeholder"):
@@ -126,7 +126,7 @@ def _picture(image_id: str, form: str, *, quality: int = 90) -> bytes:
 def write_whole_lists(
     spec: ReleaseSpec, root: Path, frame: pl.DataFrame, fates: Mapping[str, Fate]
 ) -> dict[str, int]:
-    """Write the lists that also have the images outside the bucket; return key -> rows.
+    """Write the lists that also have the images outside the bucket; give key -> rows.
 
     *frame* has a row for each of those. The others are those of the lists that are there already:
     of train, and in the list of V4 and V5 of every split.
@@ -154,7 +154,7 @@ def write_whole_lists(
 def outside_labels(
     spec: ReleaseSpec, split: Split, mids: Sequence[str], *, machine: bool
 ) -> pl.DataFrame:
-    """Return the image labels of the images outside the bucket, in ImageID order.
+    """Give the image labels of the images outside the bucket, in ImageID order.
 
     Each has one label that is there, every third a Handgun, and one that was verified to be absent.
     """
@@ -175,7 +175,7 @@ def outside_labels(
 
 
 def original_faults(originals: Mapping[str, Fate]) -> Hook:
-    """Return a hook for `MirrorServer` that lets the originals have their fates.
+    """Give a hook for `MirrorServer` that lets the originals have their fates.
 
     *originals* are those of `MadeRelease`, by ``train/<ImageID>``: one with a placeholder answers
     302 to it, and a busy one 429 at first. What is gone or was changed needs no hook.

@@ -31,7 +31,7 @@ _PRESENT_STREAM, _POOL_STREAM = 2, 3
 
 
 def present_images(spec: ReleaseSpec, split: Split) -> npt.NDArray[np.bool_]:
-    """Return, for each image of a split, whether the bucket has its JPEG.
+    """Give, for each image of a split, whether the bucket has its JPEG.
 
     A number takes first the images that surely hold a Handgun, so that the main job finds some; a
     share draws from all of them alike.

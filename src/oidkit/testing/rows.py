@@ -78,7 +78,7 @@ class BlockRows:
 
 
 def image_sizes(spec: ReleaseSpec) -> list[tuple[int, int]]:
-    """Return every (width, height) that occurs."""
+    """Give every (width, height) that occurs."""
     return [
         (round(width * spec.long_side / 1024), round(height * spec.long_side / 1024))
         for width, height, _ in _SIZES
@@ -103,8 +103,8 @@ def make_rows(spec: ReleaseSpec, block: Block, classes: tuple[MadeClass, ...]) -
     label[sure] = next(at for at, each in enumerate(classes) if each.mid == HANDGUN)
     # the first box need not be in the first cell, or every Handgun would be at the top left
     cell = (nth + rng.integers(0, 1 << 16, block.images)[image]) % counts[image]
-    places = _placed(rng, width[image], height[image], counts[image], cell)
-    x0, x1, y0, y1, truncated = places
+    sides = width[image], height[image]
+    x0, x1, y0, y1, truncated = _placed(rng, sides, counts[image], cell)
     masked = _masked(rng, block, label=label, sure=sure, classes=classes)
     plain = sure.copy()
     plain[masked] = True
@@ -132,7 +132,7 @@ def make_rows(spec: ReleaseSpec, block: Block, classes: tuple[MadeClass, ...]) -
 
 
 def _ids(rng: np.random.Generator, block: Block) -> npt.NDArray[np.uint64]:
-    """Return ids that ascend and differ in every split: one in each of equal stretches."""
+    """Give ids that ascend and differ in every split: one in each of equal stretches."""
     width = (1 << 60) // max(1, block.shard_images)
     offsets = rng.integers(0, width, block.images, dtype=np.uint64)
     position = np.arange(block.images, dtype=np.uint64) + np.uint64(block.first_in_shard)
@@ -142,7 +142,7 @@ def _ids(rng: np.random.Generator, block: Block) -> npt.NDArray[np.uint64]:
 
 
 def _box_counts(rng: np.random.Generator, block: Block, planted: Bools) -> Ints:
-    """Return how many boxes each image has, one at least where there are enough; sums up."""
+    """Give how many boxes each image has, one at least where there are enough; sums up."""
     weights = rng.gamma(0.9, size=block.images) + 1e-3
     if block.boxes >= block.images > 0:
         more = rng.multinomial(block.boxes - block.images, weights / weights.sum())
@@ -162,14 +162,14 @@ def _labels(rng: np.random.Generator, count: int, classes: tuple[MadeClass, ...]
 
 
 def _placed(
-    rng: np.random.Generator, width: Ints, height: Ints, count: Ints, cell: npt.NDArray[Any]
+    rng: np.random.Generator, sides: tuple[Ints, Ints], count: Ints, cell: npt.NDArray[Any]
 ) -> tuple[Ints, Ints, Ints, Ints, Bools]:
     """Place each box in its cell of a grid over the image, some beyond it or up to the edge."""
     columns = np.ceil(np.sqrt(count)).astype(np.int64)
     rows = -(-count // np.maximum(columns, 1))
     columns, rows = np.maximum(columns, 1), np.maximum(rows, 1)
-    x0, x1, left, right = _along(rng, width, columns, cell % columns)
-    y0, y1, top, bottom = _along(rng, height, rows, cell // columns)
+    x0, x1, left, right = _along(rng, sides[0], columns, cell % columns)
+    y0, y1, top, bottom = _along(rng, sides[1], rows, cell // columns)
     return x0, x1, y0, y1, left | right | top | bottom
 
 

@@ -73,32 +73,32 @@ class MirrorServer:
 
     @property
     def url(self) -> str:
-        """Return `http://127.0.0.1:<port>`, the root of the mirror."""
+        """Give `http://127.0.0.1:<port>`, the root of the mirror."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def requests(self) -> int:
-        """Return how many requests have arrived."""
+        """Give how many requests have arrived."""
         return self.ledger.requests
 
     @property
     def bytes_sent(self) -> int:
-        """Return the bytes of all bodies sent."""
+        """Give the bytes of all bodies sent."""
         return self.ledger.bytes_sent
 
     @property
     def connections(self) -> int:
-        """Return how many connections were opened."""
+        """Give how many connections were opened."""
         return self.ledger.connections
 
     @property
     def peak(self) -> int:
-        """Return the largest number of requests that were in flight at the same time."""
+        """Give the largest number of requests that were in flight at the same time."""
         return self.ledger.peak
 
     @property
     def log(self) -> list[Request]:
-        """Return a copy of the log: the last 100,000 requests, oldest first."""
+        """Give a copy of the log: the last 100,000 requests, oldest first."""
         return self.ledger.log()
 
     def reset(self) -> None:

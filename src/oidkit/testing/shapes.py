@@ -149,12 +149,12 @@ _OTHERS = (_ROUND, _HEXAGON, _RING, _DIAMOND, _FRAME, _CROSS)
 
 
 def shape_of(made: MadeClass, number: int) -> Shape:
-    """Return the outline of a class; *number* is its position among the classes."""
+    """Give the outline of a class; *number* is its position among the classes."""
     return _KNOWN.get(made.v7, _OTHERS[number % len(_OTHERS)])
 
 
 def colour_of(made: MadeClass, number: int) -> tuple[int, int, int]:
-    """Return the colour of a class; *number* is its position among the classes."""
+    """Give the colour of a class; *number* is its position among the classes."""
     if made.v7 in _COLOURS:
         return _COLOURS[made.v7]
     hue = number * 0.618034 % 1.0  # the golden ratio keeps neighbours apart

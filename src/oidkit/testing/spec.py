@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from oidkit.catalog import LABELS, RELEASES, SHARDS, Label, Release, Split
+from oidkit.catalog import LABELS, RELEASES, SHARDS, SPLITS, Label, Release, Split
 from oidkit.errors import UsageError
 
 __all__ = ["PRESETS", "PerSplit", "Preset", "ReleaseSpec", "preset"]
@@ -26,7 +26,7 @@ class PerSplit(NamedTuple):
     test: int
 
     def of(self, split: Split) -> int:
-        """Return the number of one split."""
+        """Give the number of one split."""
         return int(getattr(self, split))
 
 
@@ -95,7 +95,7 @@ class ReleaseSpec:
             _refuse(f"{self.outside} images outside the bucket", "give 0 or more")
         if not self.releases or not self.long_side >= 64 or not 1 <= self.jpeg_quality <= 100:
             _refuse("such a release", "give releases, a long side of 64 or more, a quality 1-100")
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             self._check_split(split)
 
     def _check_split(self, split: Split) -> None:
@@ -114,7 +114,7 @@ class ReleaseSpec:
             _refuse(f"{images} images for 16 zips in {split}", "give it 16 images or more")
 
     def boxes_of(self, split: Split) -> int:
-        """Return the box rows of a split, from V5 on."""
+        """Give the box rows of a split, from V5 on."""
         if self.boxes is not None:
             return self.boxes.of(split)
         usual = round(self.images.of(split) * self.boxes_per_image)
@@ -123,7 +123,7 @@ class ReleaseSpec:
         return max(usual, members * 3 // 2, asked * 3 // 2)
 
     def masks_of(self, split: Split) -> int:
-        """Return the mask rows of a split, which is the members of its zips together."""
+        """Give the mask rows of a split, which is the members of its zips together."""
         if "masks" not in self.labels:
             return 0
         if self.members_per_zip is not None:
@@ -131,7 +131,7 @@ class ReleaseSpec:
         return self.masks.of(split) if self.masks else self.boxes_of(split) * 3 // 10
 
     def jpegs_of(self, split: Split) -> int:
-        """Return how many of the split's images the bucket has."""
+        """Give how many of the split's images the bucket has."""
         images = self.images.of(split)
         if self.jpegs == "all":
             return images
@@ -142,33 +142,33 @@ class ReleaseSpec:
     @property
     def shapes_drawn(self) -> int | None:
         """Size of the pool of masks, or None where each mask is drawn for its own box."""
-        few = sum(self.masks_of(split) for split in ("train", "validation", "test")) <= _DRAWN_MASKS
+        few = sum(self.masks_of(split) for split in SPLITS) <= _DRAWN_MASKS
         return self.mask_pool or (None if few else 256)
 
     @property
     def pictures_drawn(self) -> int | None:
         """Size of the pool of pictures, or None where each image is drawn by itself."""
-        few = sum(self.jpegs_of(split) for split in ("train", "validation", "test")) <= _DRAWN_JPEGS
+        few = sum(self.jpegs_of(split) for split in SPLITS) <= _DRAWN_JPEGS
         return self.jpeg_pool or (None if few else 64)
 
     @classmethod
     def tiny(cls) -> ReleaseSpec:
-        """Return the spec of a handful of images, made in a fraction of a second."""
+        """Give the spec of a handful of images, made in a fraction of a second."""
         return cls(images=PerSplit(12, 5, 6), image_level_classes=40, long_side=160)
 
     @classmethod
     def small(cls) -> ReleaseSpec:
-        """Return the spec of a few hundred images, a tenth of which the bucket does not have."""
+        """Give the spec of a few hundred images, a tenth of which the bucket does not have."""
         return cls(images=PerSplit(240, 60, 90), jpegs=0.9, long_side=192)
 
     @classmethod
     def demo(cls) -> ReleaseSpec:
-        """Return a spec worth looking at: few objects an image, full-size pictures."""
+        """Give a spec worth looking at: few objects an image, full-size pictures."""
         return cls(images=PerSplit(72, 24, 36), boxes_per_image=4.0, jpegs=0.97)
 
     @classmethod
     def full(cls) -> ReleaseSpec:
-        """Return the size of the real V7: 14,610,229 train boxes, 16 zips of 168,000 masks."""
+        """Give the size of the real V7: 14,610,229 train boxes, 16 zips of 168,000 masks."""
         return cls(
             releases=("v7",),
             labels=("boxes", "masks"),
@@ -183,7 +183,7 @@ class ReleaseSpec:
 
     @classmethod
     def every_label(cls) -> ReleaseSpec:
-        """Return the size of the image labels of V7: some 165 and 60 million rows of train."""
+        """Give the size of the image labels of V7: some 165 and 60 million rows of train."""
         return cls(
             releases=("v7",),
             labels=("image-labels", "relationships", "points"),
@@ -199,7 +199,7 @@ class ReleaseSpec:
 
 
 def preset(name: Preset, *, seed: int = 0) -> ReleaseSpec:
-    """Return one of the ready specs by name, with another seed."""
+    """Give one of the ready specs by name, with another seed."""
     makers = {
         "tiny": ReleaseSpec.tiny,
         "small": ReleaseSpec.small,

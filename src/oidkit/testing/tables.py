@@ -35,7 +35,7 @@ _CLICK_TEXTS = 512
 
 
 def hex_texts(numbers: npt.NDArray[np.unsignedinteger], digits: int) -> list[str]:
-    """Return each number as so many lower-case hex digits (16 for 64 bits, 8 for 32)."""
+    """Give each number as so many lower-case hex digits (16 for 64 bits, 8 for 32)."""
     text = numbers.astype(f">u{digits // 2}").tobytes().hex()
     return [text[at : at + digits] for at in range(0, len(text), digits)]
 
@@ -64,11 +64,11 @@ class AnnotationWriter:
 
     @property
     def classes(self) -> tuple[MadeClass, ...]:
-        """Return the boxable classes, which the rows' `label` counts through."""
+        """Give the boxable classes, which the rows' `label` counts through."""
         return self._classes
 
     def write_boxes(self, split: Split) -> dict[str, int]:
-        """Write every box file of the split in one pass; return key -> rows."""
+        """Write every box file of the split in one pass; give key -> rows."""
         rows: dict[str, int] = {}
         files: dict[str, tuple[IO[bytes], bool, bool]] = {}
         try:
@@ -126,7 +126,7 @@ class AnnotationWriter:
         return pl.DataFrame(columns)
 
     def write_masks(self, split: Split) -> dict[str, int]:
-        """Write the split's mask file, its blocks and rows in no order; return key -> rows."""
+        """Write the split's mask file, its blocks and rows in no order; give key -> rows."""
         releases = [each for each in self._spec.releases if each in catalog.releases_with("masks")]
         if not releases:
             return {}
@@ -173,7 +173,7 @@ class AnnotationWriter:
         )
 
     def mask_names(self, made: BlockRows) -> list[str]:
-        """Return the names of the block's masks, in the order of `made.masked`."""
+        """Give the names of the block's masks, in the order of `made.masked`."""
         ids, stems = hex_texts(made.ids, 16), self._stems.to_list()
         return [
             f"{ids[made.image[at]]}_{stems[made.label[at]]}_{box_id}.png"
@@ -191,7 +191,7 @@ class AnnotationWriter:
 
 
 def _click_texts(rng: np.random.Generator) -> Sequence[str]:
-    """Return clicks as train has them: `X Y T` triples, T is 1 inside the object and 0 outside."""
+    """Give clicks as train has them: `X Y T` triples, T is 1 inside the object and 0 outside."""
     return [
         ";".join(
             f"{x:.5f} {y:.5f} {int(inside)}"

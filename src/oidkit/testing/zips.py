@@ -31,7 +31,7 @@ _BUFFERED = 1 << 20
 
 
 def write_zip(file: IO[bytes], members: Iterable[tuple[str, Deflated]]) -> int:
-    """Write a zip of the members (ASCII name, content) in their order; return how many.
+    """Write a zip of the members (ASCII name, content) in their order; give how many.
 
     Raises ValueError above 4 GiB of members, which no mask zip comes near.
     """
@@ -74,7 +74,7 @@ def write_zip(file: IO[bytes], members: Iterable[tuple[str, Deflated]]) -> int:
 
 
 def _ending(count: int, size: int, offset: int) -> bytes:
-    """Return the records after the directory, with those of ZIP64 where they are needed."""
+    """Give the records after the directory, with those of ZIP64 where they are needed."""
     if count < _MOST_MEMBERS and offset + size < _MOST_BYTES:
         return _END.pack(b"PK\5\6", 0, 0, count, count, size, offset, 0)
     end64 = _END64.pack(

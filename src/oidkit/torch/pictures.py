@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from oidkit.api.exporting import read_folder
+from oidkit.api.numbering import Naming
 from oidkit.decoding import UndecodableError, opened
 from oidkit.errors import MalformedError, OidError
 from oidkit.formats.masks import pixels
@@ -61,7 +62,7 @@ class OpenImagesDataset:
     ) -> None:
         self._transforms, self._masks = transforms, masks
         pictures, categories = read_folder(
-            Path(root), splits=(split,), class_map=class_map, class_order=class_order
+            Path(root), splits=(split,), naming=Naming(None, class_map, class_order)
         )
         self.classes = ["__background__", *(each.name for each in categories)]
         self._columns = Columns.of(each for batch in pictures.batches() for each in batch)
