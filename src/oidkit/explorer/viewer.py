@@ -147,9 +147,7 @@ class Viewer:
                 for row in self.exhibit.of("narratives", at)
                 if row["caption"]
             ],
-            "metadata": {
-                name: value for name, value in self.exhibit.metadata_of(at).items() if value
-            },
+            "metadata": self.exhibit.metadata_of(at),
             "missing": "" if whole["there"] else "this image is not in the folder",
             "place": place if here else None,
             "total": len(chosen),
