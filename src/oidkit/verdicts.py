@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from oidkit.disk import locked, write_atomically
+from oidkit.disk import locked, naming, stamp, write_atomically
 from oidkit.errors import DiskError, MalformedError
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from oidkit.disk import Stamp
     from oidkit.objectpath import Location
 
 __all__ = [
@@ -89,9 +90,13 @@ class Merged:
 
 @dataclass(slots=True)
 class Review:
-    """The marks of a dataset, one for each image and annotation at most."""
+    """The marks of a dataset, one for each image and annotation at most.
+
+    `seen` is the stamp of the file that has them: as long as it is that, nothing is to be read.
+    """
 
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    seen: Stamp | None = field(default=None, compare=False)
     _by_image: dict[str, dict[str, Mark]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -174,18 +179,19 @@ def read_review(path: Location) -> Review:
         DiskError: it cannot be read.
 
     """
-    if not path.exists() and not path.is_symlink():
+    # Before it is read: what is written meanwhile is seen the next time.
+    seen = stamp(path)
+    if seen is None:
         return Review()
     if not path.is_file():
-        raise DiskError(path, because="it is no file", remedy="remove it")
+        raise _unreadable(path, "it is no file", remedy="remove it")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _malformed(path, 1, "is no text in UTF-8") from error
     except OSError as error:
-        because = (error.strerror or "it cannot be read").lower()
-        raise DiskError(path, because=because) from error
-    review = Review()
+        raise _unreadable(path, (error.strerror or "the disk does not give it").lower()) from error
+    review = Review(seen=seen)
     try:
         review.merge(_marks(path, text))
     except csv.Error as error:
@@ -208,12 +214,9 @@ def changed_review(root: Path) -> Iterator[Review]:
     with locked(path.with_name("review.lock")):
         review = read_review(path)
         yield review
-        try:
+        with naming(path):
             write_atomically(path, review.printed())
-        except OSError as error:
-            raise (
-                error if isinstance(error, DiskError) else DiskError.from_os(error, path=path)
-            ) from error
+        review.seen = stamp(path)
 
 
 def _marks(path: Location, text: str) -> Iterator[Mark]:
@@ -237,6 +240,10 @@ def _marks(path: Location, text: str) -> Iterator[Mark]:
             reviewer=clean(row["Reviewer"] or ""),
             time=row["Time"] if _TIME.fullmatch(row["Time"] or "") else "",
         )
+
+
+def _unreadable(path: Location, because: str, *, remedy: str = "") -> DiskError:
+    return DiskError(path, because=because, remedy=remedy, cause=f"cannot read {path}: {because}")
 
 
 def _malformed(path: Location, line: int, fault: str) -> MalformedError:

@@ -15,8 +15,7 @@ from oidkit.api.downloading import annotate
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.dataset import open_dataset
-from oidkit.disk import TEMPORARY, sweep
-from oidkit.errors import DiskError
+from oidkit.disk import TEMPORARY, naming, sweep
 from oidkit.events import Listener, ignore
 from oidkit.originals import LARGEST, address_fault, is_local
 from oidkit.store import Arrived, Request
@@ -58,12 +57,10 @@ def laid_out(
         token = ownership.claim()
         # Its name says whose it is: the next plan removes what a killed one left.
         folder = place / f"{TEMPORARY}plan-{token}"
-        try:
+        with naming(place):
             place.mkdir(parents=True, exist_ok=True)
             sweep(place)
             folder.mkdir()
-        except OSError as error:
-            raise DiskError.from_os(error, path=place) from error
         try:
             root = folder / "plan"
             release = session.settings.release_name

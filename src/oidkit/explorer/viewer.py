@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from oidkit.disk import Stamp
     from oidkit.tables.exhibit import Exhibit
     from oidkit.tables.sieve import Sieve
     from oidkit.verdicts import Verdict
@@ -75,8 +74,6 @@ class Viewer:
     _sifter: Sifter = field(init=False)
     _review: Review = field(default_factory=Review)
     _busy: threading.RLock = field(default_factory=threading.RLock)
-    _seen: Stamp | None = None
-    _known: bool = False
 
     def __post_init__(self) -> None:
         """Read what was reviewed before."""
@@ -189,10 +186,9 @@ class Viewer:
         """Read the verdicts where somebody else has written them since."""
         if self.root is None:
             return
-        now = stamp(self.root / REVIEW)
-        if now != self._seen or not self._known:
-            self._take(read_review(self.root / REVIEW))
-            self._seen, self._known = now, True
+        path = self.root / REVIEW
+        if stamp(path) != self._review.seen:
+            self._take(read_review(path))
 
     # -- parts ----------------------------------------------------------------------------------
 
