@@ -277,7 +277,7 @@ def test_a_narrative_that_is_cut_off(out: Path) -> None:
     path.write_text('{"image_id": "00', encoding="utf-8")
     with pytest.raises(IntegrityError) as raised:
         stats(out)
-    assert raised.value.cause == f"{path} cannot be read"
+    assert raised.value.cause == f"{path} is not as a download writes it"
 
 
 def test_a_manifest_that_cannot_be_read(out: Path) -> None:

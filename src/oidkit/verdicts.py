@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from oidkit.catalog import BUCKET_SPLITS
 from oidkit.disk import locked, naming, stamp, write_atomically
 from oidkit.errors import DiskError, MalformedError
 from oidkit.taxonomy import IMAGE_ID_PATTERN
@@ -46,7 +47,6 @@ Verdict = Literal["bad", "good", ""]
 REVIEW = ".oid/review.csv"
 """Where the verdicts of a dataset stand."""
 _COLUMNS = ("Split", "ImageID", "Annotation", "Verdict", "Note", "Reviewer", "Time")
-_SPLITS = ("train", "validation", "test", "challenge2018")
 _NOTE = 2_000
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 """Of any other time, as a spreadsheet may write it, nobody knows whether it is earlier."""
@@ -224,8 +224,8 @@ def _marks(path: Location, text: str) -> Iterator[Mark]:
     if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
         raise _malformed(path, 1, f"has no column {missing[0]}")
     for row in rows:
-        line = rows.line_num
-        if row["Split"] not in _SPLITS or not IMAGE_ID_PATTERN.fullmatch(row["ImageID"] or ""):
+        line, image_id = rows.line_num, row["ImageID"] or ""
+        if row["Split"] not in BUCKET_SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
             raise _malformed(path, line, "names no image: it needs a split and 16 hex digits")
         verdict = row["Verdict"]
         if verdict not in get_args(Verdict):
@@ -233,7 +233,7 @@ def _marks(path: Location, text: str) -> Iterator[Mark]:
         if not verdict and not row["Note"]:
             raise _malformed(path, line, "has neither a verdict nor a note")
         yield Mark(
-            image=f"{row['Split']}/{row['ImageID']}",
+            image=f"{row['Split']}/{image_id}",
             annotation=row["Annotation"] or "",
             verdict=verdict,  # type: ignore[arg-type]
             note=clean(row["Note"] or ""),

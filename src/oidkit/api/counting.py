@@ -122,11 +122,10 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
     folder = location_of(root)
     description = describe(folder)
     dataset = whole_dataset(folder)
-    from oidkit.tables.gathering import SPLITS, gather
+    from oidkit.tables.gathering import gather
     from oidkit.tables.tallies import tallied
 
-    sizes = {split: dataset.image_sizes(split) for split in SPLITS}
-    numbers = tallied(gather(folder, dataset.manifest, sizes), top=top)
+    numbers = tallied(gather(folder, dataset.manifest, dataset.image_sizes), top=top)
     names = class_names(folder)
     labels = numbers["image_labels"]
     numbers["classes"] = [_named(row, names) for row in numbers["classes"]]

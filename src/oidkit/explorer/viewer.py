@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from oidkit.catalog import BUCKET_SPLITS
 from oidkit.colours import colour_of
 from oidkit.disk import stamp
 from oidkit.errors import UsageError
-from oidkit.tables.gathering import FLAGS, SPLITS
+from oidkit.schema import FLAGS
 from oidkit.tables.sieve import Sifter
 from oidkit.verdicts import (
     REVIEW,
@@ -97,7 +98,7 @@ class Viewer:
                 {"mid": mid, "name": self.names.get(mid, mid), "colour": colour_of(mid)}
                 for mid in (*exhibit.mids, *sorted(others))
             ],
-            "splits": [split for split in SPLITS if split in splits],
+            "splits": [split for split in BUCKET_SPLITS if split in splits],
             "labels": [label for label, has in exhibit.labels.items() if has.any()],
         }
 

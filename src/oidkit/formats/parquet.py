@@ -16,7 +16,7 @@ from oidkit.formats.card import Card, SplitSize
 from oidkit.formats.masks import notes_of
 from oidkit.formats.model import Entry, ShardNote
 from oidkit.formats.objects import plain_flags, shape_of
-from oidkit.schema import ATTRIBUTION
+from oidkit.schema import ATTRIBUTION, FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ def features_of(categories: tuple[Category, ...]) -> dict[str, Any]:
         "mid": _value("string"),
         "area": _value("float32"),
         "mask": {"_type": "Image"},
-        **{flag: _value("int8") for flag in _FLAGS},
+        **{flag: _value("int8") for flag in FLAGS},
         "box_id": _value("string"),
         "source": _value("string"),
     }
@@ -52,9 +52,6 @@ def features_of(categories: tuple[Category, ...]) -> dict[str, Any]:
         "absent": _list(label),
         "metadata": {name: _value("string") for name in ATTRIBUTION[1:]},
     }
-
-
-_FLAGS = ("occluded", "truncated", "group_of", "depiction", "inside")
 
 
 def _value(dtype: str) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
+from oidkit.catalog import BUCKET_SPLITS
+from oidkit.schema import FLAGS
 from oidkit.tables.credits import Credits
-from oidkit.tables.gathering import FLAGS, SHOWN, SPLITS, gather
+from oidkit.tables.gathering import SHOWN, gather
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -82,8 +84,8 @@ class Exhibit:
     masks_there: Mapping[str, frozenset[str]]
 
     @classmethod
-    def read(cls, root: Path, manifest: Manifest, sizes: Mapping[str, PixelSizes]) -> Self:
-        """Read a dataset folder.
+    def read(cls, root: Path, manifest: Manifest, sizes: Callable[[str], PixelSizes]) -> Self:
+        """Read a dataset folder; *sizes* gives the pixels of the images of a split.
 
         Raises:
             IntegrityError: a file of it is not what it should be.
@@ -112,7 +114,9 @@ class Exhibit:
             members=Members(pairs["at"].to_numpy(), pairs["mid"].to_numpy()),
             numbers=_numbers(rows, order),
             labels={label: _has(frame, images.height) for label, frame in rows.items()},
-            masks_there={split: frozenset(manifest.sizes(f"masks/{split}")) for split in SPLITS},
+            masks_there={
+                split: frozenset(manifest.sizes(f"masks/{split}")) for split in BUCKET_SPLITS
+            },
         )
 
     def __len__(self) -> int:
@@ -126,10 +130,11 @@ class Exhibit:
 
     def find(self, split: str, image_id: str) -> int | None:
         """Give the number of an image, or None where there is none."""
-        if split not in SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
+        if split not in BUCKET_SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
             return None
         splits = self.images["split"].to_physical().to_numpy()
-        low, high = np.searchsorted(splits, [SPLITS.index(split), SPLITS.index(split) + 1])
+        nth = BUCKET_SPLITS.index(split)
+        low, high = np.searchsorted(splits, [nth, nth + 1])
         ids = self.images["image"].to_numpy()[low:high]
         at = int(np.searchsorted(ids, np.uint64(int(image_id, 16))))
         return int(low) + at if at < len(ids) and f"{ids[at]:016x}" == image_id else None
@@ -146,13 +151,12 @@ class Exhibit:
 
 
 def _images(found: DatasetRows, manifest: Manifest) -> pl.DataFrame:
-    """Give every image that anything in the folder speaks of."""
-    frames = [*found.rows.values(), found.chosen, found.listed, found.files]
-    images = pl.concat([frame.select(_PLACE) for frame in frames]).unique().sort(_PLACE)
+    """Give every image with its size, and its path where it is there."""
     split = found.files.schema["split"]
     paths = manifest.image_paths().with_columns(pl.col("split").cast(split, strict=False))
     return (
-        images.join(found.sizes, on=_PLACE, how="left", maintain_order="left")
+        found.images()
+        .join(found.sizes, on=_PLACE, how="left", maintain_order="left")
         .join(paths, on=_PLACE, how="left", maintain_order="left")
         .with_columns(pl.col("width", "height").fill_null(0))
     )

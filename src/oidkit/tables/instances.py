@@ -6,7 +6,6 @@ BoxID, so a mask belongs to the box of its image and class whose coordinates are
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from oidkit.errors import IntegrityError
 from oidkit.objectpath import readable
+from oidkit.schema import FLAGS
 from oidkit.tables.dropping import Unwanted
+from oidkit.tables.written import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,7 @@ Masks have them with 6 decimals, boxes of validation with up to 10: rounding mak
 """
 
 _CORNERS = ("XMin", "YMin", "XMax", "YMax")
-_FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
+_FLAGS = tuple(FLAGS.values())
 _BOXES = ("ImageID", "LabelName", "Source", *_CORNERS, *_FLAGS)
 _MASKS = ("ImageID", "LabelName", "MaskPath", "BoxID", *(f"Box{side}" for side in _CORNERS))
 _LABELS = ("ImageID", "LabelName", "Source", "Confidence")
@@ -154,7 +154,7 @@ def classes_in(files: Sequence[Location]) -> list[str]:
     """
     found: set[str] = set()
     for path in files:
-        with _as_written(path):
+        with as_written(path):
             rows = pl.read_csv(
                 readable(path), columns=["LabelName"], infer_schema=False, glob=False
             )
@@ -253,7 +253,7 @@ def _read(path: Location, columns: Sequence[str]) -> pl.DataFrame | None:
     """Read some columns of a file as text; `copy` tells rows of it that are alike."""
     if not path.is_file() or path.is_symlink():
         return None
-    with _as_written(path):
+    with as_written(path):
         rows = pl.read_csv(
             readable(path),
             columns=list(columns),
@@ -271,17 +271,6 @@ def _read(path: Location, columns: Sequence[str]) -> pl.DataFrame | None:
 
 def _is_number(column: str) -> bool:
     return column.removeprefix("Box") in {*_CORNERS, *_FLAGS, "Confidence"}
-
-
-@contextlib.contextmanager
-def _as_written(path: Location) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise IntegrityError(
-            f"{path} is not as a download writes it",
-            remedy="bring it back with: oid verify DIR --repair",
-        ) from error
 
 
 def _joined(boxes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFrame:
