@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree import ElementTree as ET
 
-from oidkit.formats.masks import LEFT_OUT, mask_of, notes_of
+from oidkit.formats.masks import LEFT_OUT, box_of, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 
 if TYPE_CHECKING:
@@ -194,13 +194,10 @@ def _box(
     thing: Thing, picture: Picture, frame: Frame, shape: Runs | None
 ) -> tuple[int, int, int, int] | None:
     """Give the first and last pixel of a box on both axes, counted from 1."""
-    if thing.box is not None:
-        x0, y0, x1, y1 = frame.box(picture, thing.box)
-    elif shape is not None:
-        x0, y0, width, height = shape.box
-        x1, y1 = x0 + width, y0 + height
-    else:
+    box = box_of(thing, picture, frame, shape)
+    if box is None:
         return None
+    x0, y0, x1, y1 = box
     xmin, ymin = min(round(x0) + 1, frame.width), min(round(y0) + 1, frame.height)
     xmax, ymax = min(round(x1), frame.width), min(round(y1), frame.height)
     return xmin, ymin, max(xmin, xmax), max(ymin, ymax)
