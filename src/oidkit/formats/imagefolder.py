@@ -13,12 +13,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 from oidkit.errors import UsageError
+from oidkit.formats.filenames import told_apart, without_awkward
 from oidkit.formats.model import Entry, OutFile
 from oidkit.schema import ATTRIBUTION
 
@@ -37,8 +37,6 @@ NEGATIVES = "none"
 _UNLABELLED = ".none"
 """That folder until the writer gives it its name."""
 _FILES = {"csv": "metadata.csv", "jsonl": "metadata.jsonl"}
-# What Windows or a shell takes amiss; a name may not end in a dot or a space either.
-_AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +127,9 @@ def folder_names(categories: Sequence[Category]) -> list[str]:
 
     Names that come out alike, also in case alone, get the number of the category behind them.
     """
-    taken = {negatives_of(categories)}
-    names = []
-    for each in categories:
-        name = _AWKWARD.sub("_", each.name).strip(". ") or "_"
-        if name.casefold() in taken:
-            name = f"{name} {each.number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+    # Nor may the name of a folder end in a dot or a space.
+    names = [without_awkward(each.name).strip(". ") or "_" for each in categories]
+    return told_apart(names, taken=[negatives_of(categories)], by=" ")
 
 
 class FolderWriter:

@@ -14,6 +14,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree import ElementTree as ET
 
+from oidkit.formats.filenames import told_apart, without_awkward
 from oidkit.formats.masks import LEFT_OUT, box_of, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 
@@ -274,15 +275,7 @@ def _names(categories: tuple[Category, ...]) -> tuple[str, ...]:
 
 def _file_names(categories: tuple[Category, ...]) -> list[str]:
     """Give a name for the lists of each class that every file system takes."""
-    names: list[str] = []
-    taken: set[str] = {"trainval"}
-    for each, plain in zip(categories, _names(categories), strict=True):
-        name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", plain)
-        if name.casefold() in taken:
-            name = f"{name}_{each.number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+    return told_apart(map(without_awkward, _names(categories)), taken=["trainval"])
 
 
 def _label_map(categories: tuple[Category, ...]) -> str:
