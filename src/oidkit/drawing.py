@@ -123,7 +123,7 @@ def _masked(picture: Image, marks: Sequence[Mark]) -> Image:
 
 
 class _Pen:
-    """Draws with strokes and letters that suit the size of the picture; letters only for *names*."""
+    """Draws with strokes and letters that suit the picture; *names* asks for letters."""
 
     def __init__(self, draw: ImageDraw, size: tuple[int, int], *, names: bool) -> None:
         from PIL import ImageFont

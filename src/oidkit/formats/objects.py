@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from oidkit.formats.masks import Runs
     from oidkit.formats.model import Frame, Picture, Thing
 
 __all__ = ["Shape", "mask_file", "mask_png", "plain_flags", "shape_of"]
@@ -60,24 +61,18 @@ def plain_flags(thing: Thing) -> Mapping[str, int]:
     return asdict(thing.flags)
 
 
-def mask_file(
-    picture: Picture, thing: Thing, frame: Frame, path: str, told: Counter[str]
-) -> OutFile | None:
-    """Give the mask of an object as a file in the pixels of the written picture.
+def mask_file(path: str, shape: Runs, *, thing: Thing, picture: Picture, frame: Frame) -> OutFile:
+    """Give the mask of an object, its *shape*, as a file in the pixels of the written picture.
 
-    It is the published one where that has this size, else a PNG of one bit. None is for an object
-    without a mask, and for one whose mask is left out and counted in *told*, as `mask_of` does.
+    It is the published one where that has this size, else a PNG of one bit.
     """
-    mask = mask_of(thing, picture, frame, told)
-    if mask is None or thing.mask is None:
-        return None
-    with thing.mask.open("rb") as file:
-        size = png_size(file.read(_HEADER))
     inner = (round(picture.width * frame.scale_x), round(picture.height * frame.scale_y))
     # The padding of a letterbox may be a single pixel behind the picture.
-    if size == inner == (frame.width, frame.height):
-        return given_file(path, thing.mask)
-    return OutFile(path, content=mask_png(mask.pixels))
+    if thing.mask is not None and inner == (frame.width, frame.height):
+        with thing.mask.open("rb") as file:
+            if png_size(file.read(_HEADER)) == inner:
+                return given_file(path, thing.mask)
+    return OutFile(path, content=mask_png(shape.pixels))
 
 
 def mask_png(mask: NDArray[np.bool_]) -> bytes:
