@@ -15,6 +15,7 @@ from oidkit.catalog import BUCKET_SPLITS
 from oidkit.objectpath import ObjectPath, matching, readable
 from oidkit.schema import FLAGS
 from oidkit.tables.written import as_written, spoilt
+from oidkit.taxonomy import mid_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,7 +60,9 @@ _ROWS = re.compile(
     r".+_(train|validation|test)_(boxes|masks|image-labels|relationships|points)\.csv"
 )
 _LINES = re.compile(r".+_(train|validation|test)_(?:narratives|captions)\.jsonl")
-_IDS = re.compile(r"downloader_IDs_for_([mg][0-9a-z_]+?)_(train|validation|test)(_negatives)?\.txt")
+_IDS = re.compile(
+    r"downloader_IDs_for_((?:m|g|oi)[0-9a-z_]+?)_(train|validation|test)(_negatives)?\.txt"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +240,7 @@ def _chosen(root: Location) -> pl.DataFrame:
         image = pl.col("line").str.extract("^[a-z0-9]+/([0-9a-f]{16})$")
         rows = pl.DataFrame({"line": lines}, schema={"line": pl.String}).select(
             image.str.to_integer(base=16, dtype=_IMAGE).alias("image"),
-            pl.lit(f"/{name[1][0]}/{name[1][1:]}", dtype=_CLASS).alias("LabelName"),
+            pl.lit(mid_of(name[1]), dtype=_CLASS).alias("LabelName"),
             pl.lit(name[3] is not None).alias("negative"),
         )
         frames.append(_of(name[2], rows.drop_nulls().unique()))
