@@ -15,6 +15,7 @@ import io
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 from oidkit.errors import UsageError
@@ -34,8 +35,6 @@ Several = Literal["largest", "each", "skip"]
 
 NEGATIVES = "none"
 """The label and folder of pictures without a class, unless a class is called so."""
-_UNLABELLED = ".none"
-"""That folder until the writer gives it its name."""
 _FILES = {"csv": "metadata.csv", "jsonl": "metadata.jsonl"}
 
 
@@ -45,7 +44,8 @@ class ImageFolder:
 
     With `multi_label` all labels of a picture are listed. Without it each has one, and `several`
     says what becomes of a picture of several classes: "largest" takes the class whose objects
-    cover the most of it, "each" puts it into the folder of each, "skip" leaves it out.
+    cover the most of it, "each" puts it into the folder of each, "skip" leaves it out. The
+    `categories` are filled in by the run.
 
     Raises:
         UsageError: there is no such rule, or it is given where every label is listed.
@@ -54,6 +54,7 @@ class ImageFolder:
 
     multi_label: bool = False
     several: Several | None = None
+    categories: tuple[Category, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the rule."""
@@ -108,21 +109,24 @@ class ImageFolder:
                 covered[thing.category] += (x1 - x0) * (y1 - y0)
         return (max(labels, key=lambda number: (covered[number], -number)),)
 
-    @staticmethod
-    def _path(picture: Picture, number: int | None) -> str:
-        # Folders bear numbers until the writer, which knows the names, gives them theirs.
-        folder = _UNLABELLED if number is None else f".{number}"
+    def _path(self, picture: Picture, number: int | None) -> str:
+        if number is None:
+            folder = negatives_of(self.categories)
+        else:
+            folder = folder_names(self.categories)[number]
         return f"{picture.split}/{folder}/{picture.image_id}.jpg"
 
 
-def negatives_of(categories: Sequence[Category]) -> str:
+@lru_cache(maxsize=4)
+def negatives_of(categories: tuple[Category, ...]) -> str:
     """Give the label of pictures without a class: `none`, or else a word that no class has."""
     taken = {each.name.casefold() for each in categories}
     words = (NEGATIVES, "negative", *(f"negative {n}" for n in range(2, len(taken) + 3)))
     return next(word for word in words if word not in taken)
 
 
-def folder_names(categories: Sequence[Category]) -> list[str]:
+@lru_cache(maxsize=4)
+def folder_names(categories: tuple[Category, ...]) -> list[str]:
     """Give each category a folder: its name, without what file systems do not take.
 
     Names that come out alike, also in case alone, get the number of the category behind them.
@@ -133,7 +137,7 @@ def folder_names(categories: Sequence[Category]) -> list[str]:
 
 
 class FolderWriter:
-    """Writes the metadata of each split, and names the folders at the end."""
+    """Writes the metadata of each split as its pictures come."""
 
     def __init__(
         self, out: Path, categories: tuple[Category, ...], *, kind: Literal["csv", "jsonl"]
@@ -170,12 +174,6 @@ class FolderWriter:
 
     def finish(self) -> Iterable[str]:
         self.close()
-        for split in self._tables if self._kind == "csv" else ():
-            named = {f".{number}": name for number, name in enumerate(self._folders)}
-            for unnamed, name in (named | {_UNLABELLED: self._negatives}).items():
-                folder = self._out / split / unnamed
-                if folder.is_dir():
-                    folder.rename(folder.with_name(name))
         if not self._skipped:
             return ()
         return (f"{self._skipped:,} pictures of several classes were left out (--several skip)",)

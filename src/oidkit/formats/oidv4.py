@@ -8,6 +8,7 @@ it is, spaces and all, as the toolkit does: a reader takes the last four words a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from oidkit.formats.filenames import told_apart, without_awkward
@@ -60,6 +61,7 @@ class Oidv4:
         return _Writer()
 
 
+@lru_cache(maxsize=4)
 def folder_names(categories: tuple[Category, ...]) -> list[str]:
     """Name the folder of each category: its name, with ``_`` for what no file name may hold.
 
