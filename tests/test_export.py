@@ -30,6 +30,7 @@ from oidkit.events import Fetched
 from oidkit.formats.folder import MARKER, replacing
 from oidkit.formats.frames import Resizing, frame_of
 from oidkit.formats.making import Making
+from oidkit.formats.masks import runs
 from oidkit.formats.model import Flags, Picture, Thing
 from oidkit.formats.objects import mask_file
 
@@ -371,8 +372,8 @@ def test_a_mask_file_is_padded_by_a_single_pixel(tmp_path: Path) -> None:
     picture = Picture("train", "0" * 16, tmp_path / "a.jpg", 60, 58)
     frame = frame_of(60, 58, Resizing(30, "letterbox"))
     thing = Thing(0, "/m/0gxl3", None, tmp_path / "mask.png", Flags(), 0)
-    made = mask_file(picture, thing, frame, "masks/mask.png", Counter())
-    assert made is not None
+    shape = runs(tmp_path / "mask.png", picture, frame)
+    made = mask_file("masks/mask.png", shape, thing=thing, picture=picture, frame=frame)
     with Image.open(io.BytesIO(made.content or b"")) as mask:
         assert (mask.size, mask.getbbox()) == ((30, 30), (0, 0, 30, 29))
 

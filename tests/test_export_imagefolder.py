@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +83,7 @@ def written(
 ) -> tuple[set[str], list[str]]:
     """Write `PICTURES` as the runner does, and give the pictures' paths and what was said."""
     out.mkdir()
+    form = replace(form, categories=categories)
     writer = form.writer(out, categories)
     for each in PICTURES:
         image = OutFile(form.image_path(each), content=b"jpeg")
@@ -121,7 +123,7 @@ def test_labels_of_negatives_are_an_empty_list(tmp_path: Path) -> None:
 def test_folders_differ_whatever_the_classes_are_called() -> None:
     """Names that no file system takes are changed, and no two classes share a folder."""
     names = ("none", "A/B", "A?B", "a_b", "Dog.", "...")
-    folders = folder_names([Category(at, name, ()) for at, name in enumerate(names)])
+    folders = folder_names(tuple(Category(at, name, ()) for at, name in enumerate(names)))
     assert folders == ["none", "A_B", "A_B 2", "a_b 3", "Dog", "_"]
 
 

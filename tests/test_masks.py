@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from oidkit.errors import MalformedError
-from oidkit.formats.masks import nearest, pixels, rle, runs, runs_of
+from oidkit.formats.masks import Runs, nearest, runs
 from oidkit.formats.model import Frame, Picture
 from real_masks import real_masks, whole
 
@@ -38,6 +38,11 @@ def _png(mask: npt.NDArray[np.bool_], **options: object) -> bytes:
     return out.getvalue()
 
 
+def _runs_of(mask: npt.NDArray[np.bool_]) -> Runs:
+    height, width = mask.shape
+    return runs(_png(mask), _picture(width, height), Frame(width, height))
+
+
 def _by_pillow(png: bytes, width: int, height: int) -> npt.NDArray[np.bool_]:
     with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.resize((width, height), Image.Resampling.NEAREST)) > 0
@@ -54,7 +59,7 @@ def test_every_real_mask_has_the_pixels_that_pillow_gives_it(sample: Path) -> No
     assert len(masks) == 15
     for png, picture in masks:
         for width, height in ((picture.width, picture.height), (640, 427), (37, 511), (1, 1)):
-            ours = pixels(png, _picture(width, height), Frame(width, height))
+            ours = runs(png, _picture(width, height), Frame(width, height)).pixels
             assert ours.shape == (height, width)
             assert np.array_equal(ours, _by_pillow(png, width, height))
 
@@ -67,14 +72,13 @@ def test_every_real_mask_has_the_run_lengths_that_pycocotools_gives_it(sample: P
         assert ours.rle == expected
         assert ours.area == int(coco.area(expected))
         assert list(ours.box) == coco.toBbox(expected).tolist()
-        assert rle(pixels(png, picture, whole(picture))) == expected
 
 
 @given(small)
 def test_run_lengths_of_any_mask_are_those_of_pycocotools(mask: npt.NDArray[np.bool_]) -> None:
     """Full and empty columns, noise and blanks: run lengths, area and bounds agree."""
     expected = _by_coco(mask)
-    ours = runs_of(mask)
+    ours = _runs_of(mask)
     assert ours.rle == expected
     assert ours.area == int(mask.sum())
     assert np.array_equal(ours.pixels, mask)
@@ -87,7 +91,7 @@ def test_any_mask_is_resized_as_pillow_resizes(
 ) -> None:
     """A made PNG of any size becomes any other size as Pillow makes it."""
     png = _png(mask)
-    ours = pixels(png, _picture(width, height), Frame(width, height))
+    ours = runs(png, _picture(width, height), Frame(width, height)).pixels
     assert np.array_equal(ours, _by_pillow(png, width, height))
     assert runs(png, _picture(width, height), Frame(width, height)).rle == _by_coco(ours)
 
@@ -108,7 +112,7 @@ def test_a_letterbox_moves_the_mask_and_leaves_the_border_empty(sample: Path) ->
     frame = Frame(640, 640, 640 / 1024, 427 / 683, 0.0, 106.0)
     expected = np.zeros((640, 640), np.bool_)
     expected[106 : 106 + 427] = _by_pillow(png, 640, 427)
-    assert np.array_equal(pixels(png, picture, frame), expected)
+    assert np.array_equal(runs(png, picture, frame).pixels, expected)
     assert runs(png, picture, frame).rle == _by_coco(expected)
 
 
@@ -131,10 +135,10 @@ def test_a_mask_may_be_any_kind_of_png(tmp_path: Path) -> None:
         _rewritten(plain, packed, 0),
         _rewritten(plain, up, 2),
     ):
-        assert np.array_equal(pixels(png, picture, frame), mask)
+        assert np.array_equal(runs(png, picture, frame).pixels, mask)
     path = tmp_path / "mask.png"
     path.write_bytes(plain)
-    assert np.array_equal(pixels(path, picture, frame), mask)
+    assert np.array_equal(runs(path, picture, frame).pixels, mask)
 
 
 def _rewritten(png: bytes, packed: npt.NDArray[np.uint8], kind: int) -> bytes:
@@ -159,6 +163,6 @@ def test_a_damaged_mask_is_named_with_what_to_do(sample: Path, tmp_path: Path, h
 
 def test_an_empty_and_a_full_mask_have_run_lengths() -> None:
     """Nothing set is one run, all set is a run of nothing and one of everything."""
-    assert runs_of(np.zeros((3, 4), np.bool_)).counts.tolist() == [12]
-    assert runs_of(np.ones((3, 4), np.bool_)).counts.tolist() == [0, 12]
-    assert runs_of(np.ones((3, 4), np.bool_)).box == (0, 0, 4, 3)
+    assert _runs_of(np.zeros((3, 4), np.bool_)).counts.tolist() == [12]
+    assert _runs_of(np.ones((3, 4), np.bool_)).counts.tolist() == [0, 12]
+    assert _runs_of(np.ones((3, 4), np.bool_)).box == (0, 0, 4, 3)

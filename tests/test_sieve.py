@@ -12,8 +12,8 @@ import pytest
 
 from looked_at import LABELS, Seen, corners, every_label, seen
 from oidkit.api.looking import look
+from oidkit.schema import FLAGS
 from oidkit.tables.exhibit import PLACES
-from oidkit.tables.gathering import FLAGS
 from oidkit.tables.sieve import ANSWERS, BIN_EDGES, Sieve, Sifter
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from oidkit import Selection, Settings, stats
 from oidkit.cli import main
 from oidkit.cli.figures import PLAIN_BAR, drawn
 from oidkit.errors import IntegrityError, UsageError
+from oidkit.taxonomy import mid_stem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,6 +198,16 @@ def test_negatives_are_images_but_of_no_class(out: Path) -> None:
     assert handgun(after)["images"] == handgun(before)["images"]
 
 
+@pytest.mark.parametrize("mid", ["/g/11bc", "/oi/m_0dzf4"])
+def test_classes_of_other_name_spaces(mid: str, out: Path) -> None:
+    """The images that were chosen for a class are its own, whatever its MID begins with."""
+    path = out / f"downloader_IDs_for_{mid_stem(mid)}_train.txt"
+    path.write_text("train/0000000000000001\n", encoding="utf-8")
+    found = next((each for each in stats(out).classes if each["mid"] == mid), None)
+    assert found is not None
+    assert found["images"] == 1
+
+
 # -- folders of every kind -----------------------------------------------------------------------
 
 
@@ -277,7 +288,7 @@ def test_a_narrative_that_is_cut_off(out: Path) -> None:
     path.write_text('{"image_id": "00', encoding="utf-8")
     with pytest.raises(IntegrityError) as raised:
         stats(out)
-    assert raised.value.cause == f"{path} cannot be read"
+    assert raised.value.cause == f"{path} is not as a download writes it"
 
 
 def test_a_manifest_that_cannot_be_read(out: Path) -> None:

@@ -15,6 +15,7 @@ from oidkit.taxonomy import (
     ClassList,
     Hierarchy,
     folder_name,
+    mid_of,
     mid_stem,
     parse_class_file,
     parse_segmentable,
@@ -326,6 +327,12 @@ def test_real_folder_names_are_safe_and_unique(real: Path) -> None:
 def test_a_mid_loses_its_slashes_and_keeps_its_underscores() -> None:
     """As in the names of masks."""
     assert mid_stem("/m/01_5g") == "m01_5g"
+
+
+@pytest.mark.parametrize("mid", ["/m/01_5g", "/g/11bc", "/oi/m_0dzf4", "/m/0i"])
+def test_a_mid_is_told_by_its_stem(mid: str) -> None:
+    """Of every name space."""
+    assert mid_of(mid_stem(mid)) == mid
 
 
 @pytest.mark.parametrize(

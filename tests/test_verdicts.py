@@ -17,7 +17,8 @@ from looked_at import every_label
 from oidkit import export
 from oidkit.api.reviewing import review
 from oidkit.cli import main
-from oidkit.errors import MalformedError, UsageError
+from oidkit.disk import stamp
+from oidkit.errors import DiskError, MalformedError, UsageError
 from oidkit.verdicts import REVIEW, Mark, Review, changed_review, clean, key_of, read_review
 
 if TYPE_CHECKING:
@@ -160,6 +161,22 @@ def test_a_file_of_something_else_is_refused(text: str, said: str, root: Path) -
     with pytest.raises(MalformedError, match=said):
         review(root, merge=[other])
     assert (root / REVIEW).read_bytes() == before
+
+
+def test_what_was_just_written_is_known(root: Path) -> None:
+    """Whoever changes the verdicts need not read them again, until somebody else has."""
+    with changed_review(root) as ours:
+        ours.put(Mark("train/0000000000000001", "", "bad"))
+    assert ours.seen == stamp(root / REVIEW) == read_review(root / REVIEW).seen
+    mark(root, ("train/0000000000000002", ""))
+    assert ours.seen != stamp(root / REVIEW)
+
+
+def test_a_folder_in_its_place_cannot_be_read(root: Path) -> None:
+    """The sentence says so, and what to do."""
+    (root / REVIEW).mkdir()
+    with pytest.raises(DiskError, match=r"cannot read .*review\.csv: it is no file; remove it"):
+        review(root)
 
 
 def test_the_command_merges_and_counts(

@@ -26,6 +26,7 @@ from typing import Final, Literal, get_args
 from oidkit.errors import UsageError
 
 __all__ = [
+    "BUCKET_SPLITS",
     "DIRECTORY_BYTES_PER_MASK",
     "IMAGE_BYTES",
     "LABELS",
@@ -70,6 +71,8 @@ Label = Literal["boxes", "masks", "image-labels", "relationships", "points", "na
 
 RELEASES: Final[tuple[Release, ...]] = get_args(Release)
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
+BUCKET_SPLITS: Final = (*SPLITS, "challenge2018")
+"""The folders of the image bucket. Lists may have images of the last one, annotations none."""
 LABELS: Final[tuple[Label, ...]] = get_args(Label)
 LATEST: Final[Release] = "v7"
 SHARDS: Final = tuple("0123456789abcdef")
@@ -364,12 +367,12 @@ def _of_relationships(release: Release, what: str) -> File:
 
 
 def image_key(split: str, image_id: str) -> str:
-    """Give the key of one image; *split* may also be `challenge2018`, the bucket's fourth folder.
+    """Give the key of one image; *split* is one of `BUCKET_SPLITS`.
 
     Raises:
         UsageError: the bucket has no such folder. The id is taken as it is.
     """
-    if split != "challenge2018":
+    if split not in BUCKET_SPLITS:
         _check_split(split)
     return f"open-images-dataset/{split}/{image_id}.jpg"
 

@@ -85,25 +85,24 @@ def annotated(
     from PIL import ImageDraw
 
     shown = _masked(picture, marks)
-    pen = _Pen(ImageDraw.Draw(shown), shown.size)
+    pen = _Pen(ImageDraw.Draw(shown), shown.size, names=names)
     framed = [(mark, pen.box(mark.box)) for mark in marks if mark.box and _finite(mark.box)]
     # Large boxes first: a small one within it is not drawn over.
     for mark, box in sorted(framed, key=lambda pair: -_area(pair[1])):
         pen.frame(box, rgb_of(mark.mid))
     for tie in ties:
         if _finite((*tie.start, *tie.end)):
-            pen.tie(tie, named=names)
+            pen.tie(tie)
     for mark in marks:
         for click in mark.clicks:
             pen.diamond(click, rgb_of(mark.mid))
-    if names:
-        for mark, box in framed:
-            pen.label(mark.name, (box[0], box[1]), rgb_of(mark.mid))
-        for mark in marks:
-            if mark.mask is not None and not mark.box and mark.mask.any():
-                pen.label(mark.name, _corner(mark.mask), rgb_of(mark.mid))
+    for mark, box in framed:
+        pen.label(mark.name, (box[0], box[1]), rgb_of(mark.mid))
+    for mark in marks:
+        if mark.mask is not None and not mark.box and mark.mask.any():
+            pen.label(mark.name, _corner(mark.mask), rgb_of(mark.mid))
     for dot in dots:
-        pen.dot(dot, named=names)
+        pen.dot(dot)
     return shown
 
 
@@ -124,12 +123,12 @@ def _masked(picture: Image, marks: Sequence[Mark]) -> Image:
 
 
 class _Pen:
-    """Draws with strokes and letters that suit the size of the picture."""
+    """Draws with strokes and letters that suit the picture; *names* asks for letters."""
 
-    def __init__(self, draw: ImageDraw, size: tuple[int, int]) -> None:
+    def __init__(self, draw: ImageDraw, size: tuple[int, int], *, names: bool) -> None:
         from PIL import ImageFont
 
-        self._draw, self._size = draw, size
+        self._draw, self._size, self._names = draw, size, names
         self._width = max(2, round(max(size) / 350))
         self._font: FreeTypeFont | PlainFont = ImageFont.load_default(max(11, max(size) / 52))
 
@@ -153,7 +152,7 @@ class _Pen:
 
     def label(self, name: str, corner: Place, colour: Colour) -> None:
         """Write a name on its colour above a corner, or below where there is no room above."""
-        text = self._fitting(name)
+        text = self._fitting(name) if self._names else ""
         if not text:
             return
         left, top, right, bottom = self._draw.textbbox((0, 0), text, font=self._font)
@@ -166,7 +165,7 @@ class _Pen:
             (x + pad - left, y + pad - top), text, font=self._font, fill=_readable_on(colour)
         )
 
-    def dot(self, dot: Dot, *, named: bool) -> None:
+    def dot(self, dot: Dot) -> None:
         """Draw a full dot for yes, a ring for what is not sure, and a cross for no."""
         if not _finite(dot.at):
             return
@@ -181,8 +180,7 @@ class _Pen:
         else:
             fill = colour if dot.answer == "yes" else None
             self._draw.ellipse(around, fill=fill, outline=_LIGHT if fill else colour, width=2)
-        if named:
-            self.label(dot.name, (x + 2 * size, y), colour)
+        self.label(dot.name, (x + 2 * size, y), colour)
 
     def diamond(self, at: Place, colour: Colour) -> None:
         if not _finite(at):
@@ -191,7 +189,7 @@ class _Pen:
         corners = [(x, y - size), (x + size, y), (x, y + size), (x - size, y)]
         self._draw.polygon(corners, fill=colour, outline=_LIGHT)
 
-    def tie(self, tie: Tie, *, named: bool) -> None:
+    def tie(self, tie: Tie) -> None:
         ends = [self.place(_middle(box)) for box in (tie.start, tie.end)]
         colour = rgb_of(tie.mid)
         self._draw.line(ends, fill=_DARK, width=self._width + 2)
@@ -199,9 +197,8 @@ class _Pen:
         for x, y in ends:
             size = 1.5 * self._width
             self._draw.ellipse((x - size, y - size, x + size, y + size), fill=colour)
-        if named:
-            (x0, y0), (x1, y1) = ends
-            self.label(tie.name, ((x0 + x1) / 2, (y0 + y1) / 2), colour)
+        (x0, y0), (x1, y1) = ends
+        self.label(tie.name, ((x0 + x1) / 2, (y0 + y1) / 2), colour)
 
     def _fitting(self, name: str) -> str:
         """Cut a name to what fits onto the picture."""

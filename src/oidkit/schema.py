@@ -26,6 +26,7 @@ __all__ = [
     "BOXES",
     "BY_NAME",
     "CAPTIONS",
+    "FLAGS",
     "HUMAN_LABELS",
     "IMAGES",
     "LINE",
@@ -57,6 +58,14 @@ ATTRIBUTION = (
     "Rotation",
 )
 """The columns of `attribution.csv`, each as the image list publishes it."""
+FLAGS: Mapping[str, str] = {
+    "occluded": "IsOccluded",
+    "truncated": "IsTruncated",
+    "group_of": "IsGroupOf",
+    "depiction": "IsDepiction",
+    "inside": "IsInside",
+}
+"""What the flags of boxes are called, and the column that has each."""
 LINE = "Line"
 """The column that holds a whole line of a file of JSON lines, as published."""
 

@@ -10,7 +10,7 @@ from oidkit.choice import Match
 from oidkit.errors import UsageError
 from oidkit.imageids import ImageList
 from oidkit.markup import fields_table, plain_fields
-from oidkit.schema import BOXES, HUMAN_LABELS, MACHINE_LABELS, MASKS, POINTS, Keep, Schema
+from oidkit.schema import BOXES, FLAGS, HUMAN_LABELS, MACHINE_LABELS, MASKS, POINTS, Keep, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,13 +28,6 @@ Flag = Literal["yes", "no", "any"]
 Annotations = Literal["requested", "all"]
 LabelSource = Literal["human", "machine", "all"]
 
-_FLAGS = {
-    "occluded": "IsOccluded",
-    "truncated": "IsTruncated",
-    "group_of": "IsGroupOf",
-    "depiction": "IsDepiction",
-    "inside": "IsInside",
-}
 _PUBLISHED = {"yes": "1", "no": "0"}
 
 
@@ -126,7 +119,7 @@ class Selection:
         _among("layout", (self.layout,), get_args(Layout))
         _among("kind of annotations", (self.annotations,), get_args(Annotations))
         _among("source of image labels", (self.label_source,), get_args(LabelSource))
-        for name in _FLAGS:
+        for name in FLAGS:
             _among(f"value of {name}", (getattr(self, name),), get_args(Flag))
         if not 0 <= self.min_area <= 1:
             raise UsageError(
@@ -251,7 +244,7 @@ class Selection:
         if not isinstance(other, Selection):
             return NotImplemented
         free = "splits classes match exclude image_ids annotations layout images metadata min_area "
-        _alike(self, other, "-", but=free + "original upright " + " ".join(_FLAGS))
+        _alike(self, other, "-", but=free + "original upright " + " ".join(FLAGS))
         if not {*self.splits} <= {*other.splits}:
             raise _unsound("-", "the second lacks a split of the first")
         if self._has_limit:
@@ -282,7 +275,7 @@ class Selection:
             return Keep()
         values = {
             column: _PUBLISHED[getattr(self, name)]
-            for name, column in _FLAGS.items()
+            for name, column in FLAGS.items()
             if column in schema.rules and getattr(self, name) != "any"
         }
         return Keep(values, schema.ordered, self.min_area)
@@ -323,7 +316,7 @@ class Selection:
     def narrows(self) -> bool:
         """Whether it may take some rows that a class has on an image, and not the others."""
         some_labels = self.label_source != "all" or self.min_confidence > 0
-        flags = any(getattr(self, name) != "any" for name in _FLAGS)
+        flags = any(getattr(self, name) != "any" for name in FLAGS)
         return some_labels or flags or self.min_area > 0
 
     def _check_labels(self) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Hierarchy",
     "OidClass",
     "folder_name",
+    "mid_of",
     "mid_stem",
     "parse_class_file",
     "parse_segmentable",
@@ -44,6 +45,12 @@ _REMEDY: Final = "fetch the file again, or check that the source holds the publi
 def mid_stem(mid: str) -> str:
     """Write a MID as file names have it, without slashes: `/m/01_5g` is `m01_5g`."""
     return mid.replace("/", "")
+
+
+def mid_of(stem: str) -> str:
+    """Give the MID that `mid_stem` wrote so; the name spaces are told by their letters."""
+    space = "oi" if stem.startswith("oi") else stem[:1]
+    return f"/{space}/{stem.removeprefix(space)}"
 
 
 def folder_name(name: str, mid: str) -> str:

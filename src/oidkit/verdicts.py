@@ -19,7 +19,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from oidkit.disk import locked, naming, write_atomically
+from oidkit.catalog import BUCKET_SPLITS
+from oidkit.disk import locked, naming, stamp, write_atomically
 from oidkit.errors import DiskError, MalformedError
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from oidkit.disk import Stamp
     from oidkit.objectpath import Location
 
 __all__ = [
@@ -45,7 +47,6 @@ Verdict = Literal["bad", "good", ""]
 REVIEW = ".oid/review.csv"
 """Where the verdicts of a dataset stand."""
 _COLUMNS = ("Split", "ImageID", "Annotation", "Verdict", "Note", "Reviewer", "Time")
-_SPLITS = ("train", "validation", "test", "challenge2018")
 _NOTE = 2_000
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 """Of any other time, as a spreadsheet may write it, nobody knows whether it is earlier."""
@@ -89,9 +90,13 @@ class Merged:
 
 @dataclass(slots=True)
 class Review:
-    """The marks of a dataset, one for each image and annotation at most."""
+    """The marks of a dataset, one for each image and annotation at most.
+
+    `seen` is the stamp of the file that has them: as long as it is that, nothing is to be read.
+    """
 
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    seen: Stamp | None = field(default=None, compare=False)
     _by_image: dict[str, dict[str, Mark]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -174,18 +179,19 @@ def read_review(path: Location) -> Review:
         DiskError: it cannot be read.
 
     """
-    if not path.exists() and not path.is_symlink():
+    # Before it is read: what is written meanwhile is seen the next time.
+    seen = stamp(path)
+    if seen is None:
         return Review()
     if not path.is_file():
-        raise DiskError(path, because="it is no file", remedy="remove it")
+        raise _unreadable(path, "it is no file", remedy="remove it")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _malformed(path, 1, "is no text in UTF-8") from error
     except OSError as error:
-        because = (error.strerror or "it cannot be read").lower()
-        raise DiskError(path, because=because) from error
-    review = Review()
+        raise _unreadable(path, (error.strerror or "the disk does not give it").lower()) from error
+    review = Review(seen=seen)
     try:
         review.merge(_marks(path, text))
     except csv.Error as error:
@@ -210,6 +216,7 @@ def changed_review(root: Path) -> Iterator[Review]:
         yield review
         with naming(path):
             write_atomically(path, review.printed())
+        review.seen = stamp(path)
 
 
 def _marks(path: Location, text: str) -> Iterator[Mark]:
@@ -217,8 +224,8 @@ def _marks(path: Location, text: str) -> Iterator[Mark]:
     if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
         raise _malformed(path, 1, f"has no column {missing[0]}")
     for row in rows:
-        line = rows.line_num
-        if row["Split"] not in _SPLITS or not IMAGE_ID_PATTERN.fullmatch(row["ImageID"] or ""):
+        line, image_id = rows.line_num, row["ImageID"] or ""
+        if row["Split"] not in BUCKET_SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
             raise _malformed(path, line, "names no image: it needs a split and 16 hex digits")
         verdict = row["Verdict"]
         if verdict not in get_args(Verdict):
@@ -226,13 +233,17 @@ def _marks(path: Location, text: str) -> Iterator[Mark]:
         if not verdict and not row["Note"]:
             raise _malformed(path, line, "has neither a verdict nor a note")
         yield Mark(
-            image=f"{row['Split']}/{row['ImageID']}",
+            image=f"{row['Split']}/{image_id}",
             annotation=row["Annotation"] or "",
             verdict=verdict,  # type: ignore[arg-type]
             note=clean(row["Note"] or ""),
             reviewer=clean(row["Reviewer"] or ""),
             time=row["Time"] if _TIME.fullmatch(row["Time"] or "") else "",
         )
+
+
+def _unreadable(path: Location, because: str, *, remedy: str = "") -> DiskError:
+    return DiskError(path, because=because, remedy=remedy, cause=f"cannot read {path}: {because}")
 
 
 def _malformed(path: Location, line: int, fault: str) -> MalformedError:

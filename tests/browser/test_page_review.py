@@ -148,6 +148,22 @@ def test_marks_follow_each_other(own_page: Page, root: Path) -> None:
     page.until(lambda: page.js(pressed) == due, "the buttons show it")
 
 
+def test_keys_after_a_note_are_not_for_its_field(own_page: Page, root: Path) -> None:
+    """They are faster than the server, and mark as they do at any other time."""
+    page = own_page
+    image, keys = opened(page)
+    page.press("j", "n")
+    page.until(lambda: page.focus == "input Note", "the field of the note has the focus")
+    page.press("x", "g")
+    # The keys come within one task: no answer can come between them.
+    page.js(
+        """for (const key of ["Enter", "i", "x"]) document.activeElement.dispatchEvent(
+            new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true}))"""
+    )
+    written(page, root, {(image, keys[0]): ("", "xg"), (image, ""): ("bad", "")})
+    page.until(lambda: not page.every(".note-input"), "the field is gone")
+
+
 def test_marks_are_there_when_it_is_opened_again(own_page: Page, root: Path) -> None:
     """A fresh page has what was marked before."""
     page = own_page

@@ -16,7 +16,9 @@ from oidkit.shelf import location_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Statistics", "stats"]
+    from oidkit.dataset import Dataset
+
+__all__ = ["Statistics", "counted", "stats"]
 
 _COUNTED = ("images", "files", "boxes", "masks")
 _RARE = ("missing", "failed", "negatives", "image_labels", "relationships", "points", "narratives")
@@ -121,12 +123,21 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
         raise UsageError(f"--top {top} is below 0", remedy="give 0 for all")
     folder = location_of(root)
     description = describe(folder)
-    dataset = whole_dataset(folder)
-    from oidkit.tables.gathering import SPLITS, gather
+    return counted(whole_dataset(folder), description.release if description else "", top=top)
+
+
+def counted(dataset: Dataset, release: str, *, top: int) -> Statistics:
+    """Count what a dataset that was looked at holds, as `stats` does.
+
+    Raises:
+        IntegrityError: a file in it cannot be read.
+
+    """
+    from oidkit.tables.gathering import gather
     from oidkit.tables.tallies import tallied
 
-    sizes = {split: dataset.image_sizes(split) for split in SPLITS}
-    numbers = tallied(gather(folder, dataset.manifest, sizes), top=top)
+    folder = dataset.root
+    numbers = tallied(gather(folder, dataset.manifest, dataset.image_sizes), top=top)
     names = class_names(folder)
     labels = numbers["image_labels"]
     numbers["classes"] = [_named(row, names) for row in numbers["classes"]]
@@ -135,7 +146,6 @@ def stats(root: Path | str, *, top: int = 10) -> Statistics:
     }
     for pair in numbers["pairs"]:
         pair["names"] = [names.get(mid, mid) for mid in pair["mids"]]
-    release = description.release if description else ""
     return Statistics(folder=str(folder), release=release, **numbers)
 
 

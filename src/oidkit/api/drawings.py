@@ -15,7 +15,7 @@ from oidkit.decoding import opened as decoded
 from oidkit.drawing import Dot, Mark, Tie, annotated
 from oidkit.errors import MalformedError, OidError, UsageError
 from oidkit.formats.frames import Resizing, frame_of
-from oidkit.formats.masks import pixels
+from oidkit.formats.masks import runs
 from oidkit.formats.model import Frame
 from oidkit.imageids import ImageList
 from oidkit.shelf import folder_of
@@ -167,7 +167,7 @@ def _marks(
         mask = None
         if thing.mask is not None and "masks" in labels:
             try:
-                mask = pixels(thing.mask, picture, frame)
+                mask = runs(thing.mask, picture, frame).pixels
             except (MalformedError, OSError):
                 mask = None
         box = thing.box if "boxes" in labels else None

@@ -28,8 +28,6 @@ def look(root: Path | str) -> tuple[Exhibit, dict[str, str], str]:
     description = describe(folder)
     dataset = whole_dataset(folder)
     from oidkit.tables.exhibit import Exhibit
-    from oidkit.tables.gathering import SPLITS
 
-    sizes = {split: dataset.image_sizes(split) for split in SPLITS}
-    exhibit = Exhibit.read(folder, dataset.manifest, sizes)
+    exhibit = Exhibit.read(folder, dataset.manifest, dataset.image_sizes)
     return exhibit, class_names(folder), description.release if description else ""

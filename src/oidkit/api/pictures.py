@@ -195,9 +195,7 @@ def read_pictures(dataset: Dataset, asked: Asked, categories: Categories) -> Pic
         _part(dataset, asked, split, _where(ids, published == SPLITS.index(split)))
         for split in asked.splits
     ]
-    instances = read_instances(
-        parts, categories.number, roots=categories.classes_of, is_root=categories.has
-    )
+    instances = read_instances(parts, categories)
     return Pictures(
         dataset.root,
         ids,

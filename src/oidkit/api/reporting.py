@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from oidkit.api.contact import contact_sheet
-from oidkit.api.counting import stats
+from oidkit.api.counting import counted
 from oidkit.api.exporting import read_folder
 from oidkit.api.opening import class_names, opened, whole_dataset
 from oidkit.disk import naming, write_atomically
@@ -21,6 +21,8 @@ from oidkit.shelf import folder_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from oidkit.description import Description
 
 __all__ = ["REPORT", "report"]
 
@@ -51,24 +53,24 @@ def report(root: Path | str, out: Path | str | None = None, *, on_event: Listene
     """
     folder = folder_of(root, what="a report")
     place = folder / REPORT if out is None else folder_of(out, what="a report")
-    opened(folder)
-    whole_dataset(folder)
+    _, description = opened(folder)
+    dataset = whole_dataset(folder)
     _check(place, folder)
     on_event(PhaseStarted("reading"))
-    numbers = stats(folder, top=0).as_dict()
+    numbers = counted(dataset, description.release, top=0).as_dict()
     pictures, _ = read_folder(folder)
     on_event(PhaseEnded("reading"))
     names = class_names(folder)
     shown, left_out = contact_sheet(pictures, names, on_event=on_event)
-    text = page(replace(_told(folder, names), numbers=numbers, shown=shown, left_out=left_out))
+    told = _told(folder, description, names)
+    text = page(replace(told, numbers=numbers, shown=shown, left_out=left_out))
     with naming(place):
         write_atomically(place, text.encode())
     return place
 
 
-def _told(folder: Path, names: Mapping[str, str]) -> Told:
+def _told(folder: Path, description: Description, names: Mapping[str, str]) -> Told:
     """Gather what the folder says of itself."""
-    _, description = opened(folder)
     selections = tuple(map(Selection.from_dict, description.selections))
     return Told(
         name=folder.resolve().name or "dataset",

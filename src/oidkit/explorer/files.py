@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oidkit.colours import rgb_of
 from oidkit.decoding import LARGEST_MASK, UndecodableError, opened
+from oidkit.taxonomy import mid_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +97,6 @@ def tinted(mask: bytes, name: str) -> bytes:
     with opened(mask, formats=("PNG",), most=LARGEST_MASK) as picture:
         pixels = np.asarray(picture.convert("L")) >= _OPACITY
     shown = Image.fromarray(pixels.astype(np.uint8), "P")
-    shown.putpalette([0, 0, 0, *rgb_of(f"/{stem[0]}/{stem[1:]}")])
+    shown.putpalette([0, 0, 0, *rgb_of(mid_of(stem))])
     shown.save(out, "png", bits=1, transparency=bytes([0, _OPACITY]))
     return out.getvalue()

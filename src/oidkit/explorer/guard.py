@@ -62,17 +62,15 @@ class Guard:
             await PlainTextResponse(refused[1], refused[0])(scope, receive, dressed)
             return
         root = f"/{self.token}"
-        inner = {**scope, "root_path": root, "path": scope["path"]}
-        await self.app(inner, receive, dressed)
+        await self.app({**scope, "root_path": root}, receive, dressed)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = Headers(scope=scope)
         head = sum(len(name) + len(value) for name, value in scope["headers"])
         if head + len(scope.get("raw_path", b"")) + len(scope["query_string"]) > _LONGEST_HEAD:
             return 431, "This request is longer than any that the page sends."
-        if headers.getlist("host") != [
-            host for host in [headers.get("host")] if host in self.hosts
-        ]:
+        hosts = headers.getlist("host")
+        if len(hosts) > 1 or not self.hosts.issuperset(hosts):
             return 403, "This server answers to its own loopback address alone."
         origin = headers.get("origin")
         if origin is not None and origin not in {f"http://{host}" for host in self.hosts}:

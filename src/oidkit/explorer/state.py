@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from oidkit.catalog import Label
+from oidkit.catalog import BUCKET_SPLITS, Label
 from oidkit.errors import UsageError
+from oidkit.schema import FLAGS
 from oidkit.tables.exhibit import PLACES
-from oidkit.tables.gathering import FLAGS, SPLITS
 from oidkit.tables.sieve import ANSWERS, VERDICTS, Sieve
 from oidkit.taxonomy import MID_PATTERN
 
@@ -35,7 +35,7 @@ def sieve_of(query: Mapping[str, str]) -> Sieve:
         any_of=mids["any"],
         all_of=mids["all"],
         none_of=mids["none"],
-        split=_words(query, "split", SPLITS),
+        split=_words(query, "split", BUCKET_SPLITS),
         label=_words(query, "label", get_args(Label)),
         review=_words(query, "review", VERDICTS),
         flags=tuple((word, answers) for word, answers in flags.items() if answers),

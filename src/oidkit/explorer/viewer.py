@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from oidkit.catalog import BUCKET_SPLITS
 from oidkit.colours import colour_of
 from oidkit.disk import stamp
 from oidkit.errors import UsageError
-from oidkit.tables.gathering import FLAGS, SPLITS
+from oidkit.schema import FLAGS
 from oidkit.tables.sieve import Sifter
 from oidkit.verdicts import (
     REVIEW,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from oidkit.disk import Stamp
     from oidkit.tables.exhibit import Exhibit
     from oidkit.tables.sieve import Sieve
     from oidkit.verdicts import Verdict
@@ -75,8 +75,6 @@ class Viewer:
     _sifter: Sifter = field(init=False)
     _review: Review = field(default_factory=Review)
     _busy: threading.RLock = field(default_factory=threading.RLock)
-    _seen: Stamp | None = None
-    _known: bool = False
 
     def __post_init__(self) -> None:
         """Read what was reviewed before."""
@@ -100,7 +98,7 @@ class Viewer:
                 {"mid": mid, "name": self.names.get(mid, mid), "colour": colour_of(mid)}
                 for mid in (*exhibit.mids, *sorted(others))
             ],
-            "splits": [split for split in SPLITS if split in splits],
+            "splits": [split for split in BUCKET_SPLITS if split in splits],
             "labels": [label for label, has in exhibit.labels.items() if has.any()],
         }
 
@@ -147,9 +145,7 @@ class Viewer:
                 for row in self.exhibit.of("narratives", at)
                 if row["caption"]
             ],
-            "metadata": {
-                name: value for name, value in self.exhibit.metadata_of(at).items() if value
-            },
+            "metadata": self.exhibit.metadata_of(at),
             "missing": "" if whole["there"] else "this image is not in the folder",
             "place": place if here else None,
             "total": len(chosen),
@@ -191,10 +187,9 @@ class Viewer:
         """Read the verdicts where somebody else has written them since."""
         if self.root is None:
             return
-        now = stamp(self.root / REVIEW)
-        if now != self._seen or not self._known:
-            self._take(read_review(self.root / REVIEW))
-            self._seen, self._known = now, True
+        path = self.root / REVIEW
+        if stamp(path) != self._review.seen:
+            self._take(read_review(path))
 
     # -- parts ----------------------------------------------------------------------------------
 

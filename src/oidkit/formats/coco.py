@@ -7,13 +7,13 @@ and height in pixels of the written picture, from its upper left corner.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
+from oidkit.attribution import licence_name
 from oidkit.catalog import OFFICIAL_HOSTS
 from oidkit.formats.masks import mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
@@ -201,7 +201,7 @@ class _Writer:
             split.images.close()
             licenses: list[dict[str, Any]] = [_UNKNOWN_LICENSE] if split.unknown else []
             licenses += [
-                {"id": number, "name": _license_name(url), "url": url}
+                {"id": number, "name": licence_name(url), "url": url}
                 for url, number in split.licenses.items()
             ]
             split.file.write(f'\n],\n"licenses":{json.dumps(licenses)}}}\n')
@@ -225,9 +225,3 @@ class _Writer:
             "w+", encoding="ascii", newline="\n", dir=self._folder
         )
         return _Split(file, images)
-
-
-def _license_name(url: str) -> str:
-    """Name a licence by its address, such as CC BY 2.0."""
-    found = re.search(r"creativecommons\.org/licenses/([a-z-]+)/([0-9.]+)", url)
-    return f"CC {found[1].upper()} {found[2]}" if found else url

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from oidkit.formats.masks import notes_of
+from oidkit.formats.masks import mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
 from oidkit.formats.objects import mask_file
 
@@ -63,12 +63,12 @@ class FlatCsv:
         masks, rows = [], []
         told: Counter[str] = Counter()
         for thing in picture.things:
-            place = f"masks/{picture.split}/{thing.mask.name}" if thing.mask else ""
-            mask = mask_file(picture, thing, frame, place, told)
-            if mask is not None:
-                masks.append(mask)
-            elif thing.box is None:
+            shape = mask_of(thing, picture, frame, told)
+            if shape is None and thing.box is None:
                 continue
+            place = f"masks/{picture.split}/{thing.mask.name}" if thing.mask and shape else ""
+            if shape is not None:
+                masks.append(mask_file(place, shape, thing=thing, picture=picture, frame=frame))
             box = frame.box(picture, thing.box) if thing.box else ()
             flags = thing.flags
             rows.append(
@@ -82,7 +82,7 @@ class FlatCsv:
                     *(flags.occluded, flags.truncated, flags.group_of),
                     *(flags.depiction, flags.inside),
                     thing.source,
-                    mask.path if mask is not None else "",
+                    place,
                     thing.box_id,
                 ]
             )

@@ -13,12 +13,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 from oidkit.errors import UsageError
+from oidkit.formats.filenames import told_apart, without_awkward
 from oidkit.formats.model import Entry, OutFile
 from oidkit.schema import ATTRIBUTION
 
@@ -34,11 +35,7 @@ Several = Literal["largest", "each", "skip"]
 
 NEGATIVES = "none"
 """The label and folder of pictures without a class, unless a class is called so."""
-_UNLABELLED = ".none"
-"""That folder until the writer gives it its name."""
 _FILES = {"csv": "metadata.csv", "jsonl": "metadata.jsonl"}
-# What Windows or a shell takes amiss; a name may not end in a dot or a space either.
-_AWKWARD = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,8 @@ class ImageFolder:
 
     With `multi_label` all labels of a picture are listed. Without it each has one, and `several`
     says what becomes of a picture of several classes: "largest" takes the class whose objects
-    cover the most of it, "each" puts it into the folder of each, "skip" leaves it out.
+    cover the most of it, "each" puts it into the folder of each, "skip" leaves it out. The
+    `categories` are filled in by the run.
 
     Raises:
         UsageError: there is no such rule, or it is given where every label is listed.
@@ -56,6 +54,7 @@ class ImageFolder:
 
     multi_label: bool = False
     several: Several | None = None
+    categories: tuple[Category, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the rule."""
@@ -110,38 +109,35 @@ class ImageFolder:
                 covered[thing.category] += (x1 - x0) * (y1 - y0)
         return (max(labels, key=lambda number: (covered[number], -number)),)
 
-    @staticmethod
-    def _path(picture: Picture, number: int | None) -> str:
-        # Folders bear numbers until the writer, which knows the names, gives them theirs.
-        folder = _UNLABELLED if number is None else f".{number}"
+    def _path(self, picture: Picture, number: int | None) -> str:
+        if number is None:
+            folder = negatives_of(self.categories)
+        else:
+            folder = folder_names(self.categories)[number]
         return f"{picture.split}/{folder}/{picture.image_id}.jpg"
 
 
-def negatives_of(categories: Sequence[Category]) -> str:
+@lru_cache(maxsize=4)
+def negatives_of(categories: tuple[Category, ...]) -> str:
     """Give the label of pictures without a class: `none`, or else a word that no class has."""
     taken = {each.name.casefold() for each in categories}
     words = (NEGATIVES, "negative", *(f"negative {n}" for n in range(2, len(taken) + 3)))
     return next(word for word in words if word not in taken)
 
 
-def folder_names(categories: Sequence[Category]) -> list[str]:
+@lru_cache(maxsize=4)
+def folder_names(categories: tuple[Category, ...]) -> list[str]:
     """Give each category a folder: its name, without what file systems do not take.
 
     Names that come out alike, also in case alone, get the number of the category behind them.
     """
-    taken = {negatives_of(categories)}
-    names = []
-    for each in categories:
-        name = _AWKWARD.sub("_", each.name).strip(". ") or "_"
-        if name.casefold() in taken:
-            name = f"{name} {each.number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+    # Nor may the name of a folder end in a dot or a space.
+    names = [without_awkward(each.name).strip(". ") or "_" for each in categories]
+    return told_apart(names, taken=[negatives_of(categories)], by=" ")
 
 
 class FolderWriter:
-    """Writes the metadata of each split, and names the folders at the end."""
+    """Writes the metadata of each split as its pictures come."""
 
     def __init__(
         self, out: Path, categories: tuple[Category, ...], *, kind: Literal["csv", "jsonl"]
@@ -178,12 +174,6 @@ class FolderWriter:
 
     def finish(self) -> Iterable[str]:
         self.close()
-        for split in self._tables if self._kind == "csv" else ():
-            named = {f".{number}": name for number, name in enumerate(self._folders)}
-            for unnamed, name in (named | {_UNLABELLED: self._negatives}).items():
-                folder = self._out / split / unnamed
-                if folder.is_dir():
-                    folder.rename(folder.with_name(name))
         if not self._skipped:
             return ()
         return (f"{self._skipped:,} pictures of several classes were left out (--several skip)",)

@@ -38,13 +38,11 @@ __all__ = [
     "LEFT_OUT",
     "Rle",
     "Runs",
+    "box_of",
     "mask_of",
     "nearest",
     "notes_of",
-    "pixels",
-    "rle",
     "runs",
-    "runs_of",
 ]
 
 _IHDR = slice(24, 29)
@@ -153,6 +151,21 @@ def mask_of(thing: Thing, picture: Picture, frame: Frame, told: Counter[str]) ->
     return found
 
 
+def box_of(
+    thing: Thing, picture: Picture, frame: Frame, shape: Runs | None
+) -> tuple[float, float, float, float] | None:
+    """Give (xmin, ymin, xmax, ymax) of an object in pixels of the written picture, half-open.
+
+    It is that of its box, else that of the *shape*, its mask; None where it has neither.
+    """
+    if thing.box is not None:
+        return frame.box(picture, thing.box)
+    if shape is None:
+        return None
+    x, y, width, height = map(float, shape.box)
+    return x, y, x + width, y + height
+
+
 def notes_of(told: Mapping[str, int], texts: Mapping[str, str] = LEFT_OUT) -> list[str]:
     """Give the sentences for what was counted, by default of masks that were left out."""
     return [text.format(n=told[key]) for key, text in texts.items() if told.get(key)]
@@ -168,36 +181,6 @@ def runs(mask: bytes | Location, picture: Picture, frame: Frame) -> Runs:
     """
     crop = _crop(mask, picture, frame)
     return _runs(crop, frame.height, frame.width)
-
-
-def runs_of(mask: Pixels) -> Runs:
-    """Give the runs of a mask that is there as pixels of shape (height, width)."""
-    import numpy as np
-
-    height, width = mask.shape
-    return _runs(_Crop(0, 0, np.asarray(mask, np.uint8).T), height, width)
-
-
-def rle(mask: Pixels) -> Rle:
-    """Give pixels of shape (height, width) as COCO's compressed run lengths."""
-    return runs_of(mask).rle
-
-
-def pixels(mask: bytes | Location, picture: Picture, frame: Frame) -> Pixels:
-    """Give a published mask, a PNG, as pixels of the written picture, of shape (height, width).
-
-    Raises:
-        MalformedError: it is not a PNG, or is damaged.
-        OSError: it cannot be read.
-
-    """
-    import numpy as np
-
-    left, top, inner = _crop(mask, picture, frame)
-    whole = np.zeros((frame.height, frame.width), np.bool_)
-    width, height = inner.shape
-    whole[top : top + height, left : left + width] = inner.T
-    return whole
 
 
 @lru_cache(maxsize=64)

@@ -194,9 +194,17 @@ class Writer(Protocol):
 class Shard(Protocol):
     """One shard that is being written."""
 
-    samples: int
     told: Counter[str]
     """What was left out, by reason."""
+
+    @property
+    def samples(self) -> int:
+        """The number of pictures in it."""
+        ...
+
+    def has_room(self, entry: Entry) -> bool:
+        """Say whether a picture goes into it as well; it is asked when there is one."""
+        ...
 
     def add(self, picture: Picture, entry: Entry) -> None:
         """Take what one picture came to."""

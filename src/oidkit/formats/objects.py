@@ -6,10 +6,9 @@ import io
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
-from oidkit.formats.masks import mask_of
+from oidkit.formats.masks import box_of, mask_of
 from oidkit.formats.model import OutFile, given_file
 from oidkit.imagefile import png_size
 
@@ -17,11 +16,13 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
+    from oidkit.formats.masks import Runs
     from oidkit.formats.model import Frame, Picture, Thing
 
-__all__ = ["Shape", "box_of", "mask_file", "mask_png", "plain_flags", "shape_of"]
+__all__ = ["Shape", "mask_file", "mask_png", "plain_flags", "shape_of"]
 
 _HEADER = 64
 """So many bytes of a PNG tell its size."""
@@ -47,12 +48,8 @@ def shape_of(picture: Picture, thing: Thing, frame: Frame, told: Counter[str]) -
     A mask that is empty or damaged is left out and counted in *told*, as `mask_of` does.
     """
     mask = mask_of(thing, picture, frame, told)
-    if thing.box is not None:
-        box = frame.box(picture, thing.box)
-    elif mask is not None:
-        x, y, width, height = map(float, mask.box)
-        box = (x, y, x + width, y + height)
-    else:
+    box = box_of(thing, picture, frame, mask)
+    if box is None:
         return None
     if mask is None:
         return Shape(box, (box[2] - box[0]) * (box[3] - box[1]), None)
@@ -64,32 +61,18 @@ def plain_flags(thing: Thing) -> Mapping[str, int]:
     return asdict(thing.flags)
 
 
-def box_of(mask: NDArray[np.bool_]) -> tuple[float, float, float, float] | None:
-    """Give the box around the set pixels, half-open, or None where there is none."""
-    across, down = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not across.size:
-        return None
-    return float(across[0]), float(down[0]), float(across[-1] + 1), float(down[-1] + 1)
+def mask_file(path: str, shape: Runs, *, thing: Thing, picture: Picture, frame: Frame) -> OutFile:
+    """Give the mask of an object, its *shape*, as a file in the pixels of the written picture.
 
-
-def mask_file(
-    picture: Picture, thing: Thing, frame: Frame, path: str, told: Counter[str]
-) -> OutFile | None:
-    """Give the mask of an object as a file in the pixels of the written picture.
-
-    It is the published one where that has this size, else a PNG of one bit. None is for an object
-    without a mask, and for one whose mask is left out and counted in *told*, as `mask_of` does.
+    It is the published one where that has this size, else a PNG of one bit.
     """
-    mask = mask_of(thing, picture, frame, told)
-    if mask is None or thing.mask is None:
-        return None
-    with thing.mask.open("rb") as file:
-        size = png_size(file.read(_HEADER))
     inner = (round(picture.width * frame.scale_x), round(picture.height * frame.scale_y))
     # The padding of a letterbox may be a single pixel behind the picture.
-    if size == inner == (frame.width, frame.height):
-        return given_file(path, thing.mask)
-    return OutFile(path, content=mask_png(mask.pixels))
+    if thing.mask is not None and inner == (frame.width, frame.height):
+        with thing.mask.open("rb") as file:
+            if png_size(file.read(_HEADER)) == inner:
+                return given_file(path, thing.mask)
+    return OutFile(path, content=mask_png(shape.pixels))
 
 
 def mask_png(mask: NDArray[np.bool_]) -> bytes:

@@ -7,10 +7,11 @@ it is, spaces and all, as the toolkit does: a reader takes the last four words a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
+from oidkit.formats.filenames import told_apart, without_awkward
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Oidv4", "folder_names"]
-
-_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +61,15 @@ class Oidv4:
         return _Writer()
 
 
+@lru_cache(maxsize=4)
 def folder_names(categories: tuple[Category, ...]) -> list[str]:
     """Name the folder of each category: its name, with ``_`` for what no file name may hold.
 
     Names that a file system may take for the same get their number at the end.
     """
-    found: list[str] = []
-    taken: set[str] = set()
-    for each in categories:
-        name = _UNSAFE.sub("_", each.name).strip(". ") or str(each.number)
-        if name.casefold() in taken:
-            name = f"{name}_{each.number}"
-        taken.add(name.casefold())
-        found.append(name)
-    return found
+    return told_apart(
+        without_awkward(each.name).strip(". ") or str(each.number) for each in categories
+    )
 
 
 class _Writer:

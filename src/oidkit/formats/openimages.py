@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from oidkit.formats import fiftyone
-from oidkit.formats.masks import notes_of, runs
-from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
+from oidkit.formats.masks import box_of, mask_of, notes_of
+from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture
 from oidkit.formats.objects import mask_file
 from oidkit.taxonomy import mid_stem
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from oidkit.objectpath import Location
 
 __all__ = ["OpenImages"]
 
@@ -113,9 +112,12 @@ class OpenImages:
         boxes, masks = [], []
         told: Counter[str] = Counter()
         for thing in picture.things:
-            sides = _sides(picture, frame, thing)
-            flags = thing.flags
-            if sides:
+            shape = mask_of(thing, picture, frame, told)
+            box = box_of(thing, picture, frame, shape)
+            if box is None:
+                continue
+            sides, flags = _shares(frame, box), thing.flags
+            if thing.box is not None:
                 boxes.append(
                     (
                         *(picture.image_id, thing.source or "xclick", thing.category, "1", *sides),
@@ -123,17 +125,13 @@ class OpenImages:
                         *(flags.depiction, flags.inside),
                     )
                 )
-            if thing.mask is not None:
+            if shape is not None:
                 name = f"{picture.image_id}_{mid_stem(thing.mid)}_{thing.box_id}.png"
                 path = f"masks/{picture.split}/{name}"
-                mask = mask_file(picture, thing, frame, path, told)
-                if mask is None:
-                    continue
+                mask = mask_file(path, shape, thing=thing, picture=picture, frame=frame)
                 files += (mask, fiftyone.mask_file(picture, name, mask))
-                corners = sides or _corners(picture, frame, thing.mask)
-                masks.append(
-                    (name, picture.image_id, thing.category, thing.box_id, *corners, "", "")
-                )
+                # Also of a mask without a box: FiftyOne reads none that has no corners.
+                masks.append((name, picture.image_id, thing.category, thing.box_id, *sides, "", ""))
         rows = (_image_row(picture), boxes, masks, (frame.height, frame.width), told)
         return Entry(tuple(files), rows)
 
@@ -141,20 +139,8 @@ class OpenImages:
         return _Writer(out, categories)
 
 
-def _sides(picture: Picture, frame: Frame, thing: Thing) -> tuple[str, ...]:
-    """Give XMin, XMax, YMin, YMax as shares of the written picture, or nothing without a box."""
-    if thing.box is None:
-        return ()
-    return _shares(frame, frame.box(picture, thing.box))
-
-
-def _corners(picture: Picture, frame: Frame, mask: Location) -> tuple[str, ...]:
-    """Give the sides of the set pixels: FiftyOne reads no mask that has no corners."""
-    left, top, width, height = runs(mask, picture, frame).box
-    return _shares(frame, (left, top, left + width, top + height))
-
-
 def _shares(frame: Frame, box: tuple[float, float, float, float]) -> tuple[str, ...]:
+    """Give XMin, XMax, YMin, YMax as shares of the written picture."""
     x0, y0, x1, y1 = box
     shares = (x0 / frame.width, x1 / frame.width, y0 / frame.height, y1 / frame.height)
     # Ten decimals are what the published boxes have at the most.

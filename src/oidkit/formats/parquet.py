@@ -10,21 +10,20 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from oidkit.disk import write_atomically
 from oidkit.errors import UsageError
 from oidkit.formats.card import Card, SplitSize
-from oidkit.formats.masks import notes_of
-from oidkit.formats.model import Entry, ShardNote
+from oidkit.formats.model import Entry
 from oidkit.formats.objects import plain_flags, shape_of
-from oidkit.schema import ATTRIBUTION
+from oidkit.formats.sharded import ShardWriter
+from oidkit.schema import ATTRIBUTION, FLAGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from oidkit.formats.model import Category, Frame, OutFile, Picture
+    from oidkit.formats.model import Category, Frame, OutFile, Picture, ShardNote
 
-__all__ = ["Parquet", "ParquetShard", "ParquetWriter", "features_of"]
+__all__ = ["Parquet", "ParquetShard", "features_of"]
 
 _MEGABYTE = 1_000_000
 
@@ -38,7 +37,7 @@ def features_of(categories: tuple[Category, ...]) -> dict[str, Any]:
         "mid": _value("string"),
         "area": _value("float32"),
         "mask": {"_type": "Image"},
-        **{flag: _value("int8") for flag in _FLAGS},
+        **{flag: _value("int8") for flag in FLAGS},
         "box_id": _value("string"),
         "source": _value("string"),
     }
@@ -52,9 +51,6 @@ def features_of(categories: tuple[Category, ...]) -> dict[str, Any]:
         "absent": _list(label),
         "metadata": {name: _value("string") for name in ATTRIBUTION[1:]},
     }
-
-
-_FLAGS = ("occluded", "truncated", "group_of", "depiction", "inside")
 
 
 def _value(dtype: str) -> dict[str, Any]:
@@ -133,14 +129,15 @@ class Parquet:
         weight = sum(len(each["mask"]["bytes"]) for each in objects if each["mask"])
         return Entry(rows=_Row(image, row, weight, told))
 
-    def writer(self, out: Path, categories: tuple[Category, ...]) -> ParquetWriter:
-        return ParquetWriter(out, categories, most_bytes=self.shard_megabytes * _MEGABYTE)
+    def writer(self, out: Path, categories: tuple[Category, ...]) -> ShardWriter:
+        return ShardWriter(out, categories, sharded=self)
 
     def shard_path(self, split: str, at: int, of: int) -> str:
         return f"data/{split}-{at:05d}-of-{of:05d}.parquet"
 
     def shard(self, file: BinaryIO, categories: tuple[Category, ...]) -> ParquetShard:
-        return ParquetShard(file, features_of(categories))
+        most = self.shard_megabytes * _MEGABYTE
+        return ParquetShard(file, features_of(categories), most_bytes=most)
 
     def listing(
         self, categories: tuple[Category, ...], shards: Sequence[ShardNote]
@@ -154,16 +151,22 @@ class Parquet:
 class ParquetShard:
     """One file: rows in the order in which they are added, a row group of them in memory."""
 
-    def __init__(self, file: BinaryIO, features: Mapping[str, Any]) -> None:
+    def __init__(self, file: BinaryIO, features: Mapping[str, Any], *, most_bytes: int) -> None:
         from oidkit.tables.features import FeatureFile
 
         self._file, self._rows = file, FeatureFile(file, features)
+        self._most = most_bytes
         self.size = SplitSize()
         self.told: Counter[str] = Counter()
 
     @property
     def samples(self) -> int:
         return self.size.pictures
+
+    def has_room(self, entry: Entry) -> bool:
+        row = entry.rows
+        assert isinstance(row, _Row)  # noqa: S101 - for the type checker: prepare made it
+        return self.size.bytes + _weight_of(row) <= self._most
 
     def add(self, picture: Picture, entry: Entry) -> None:
         row = entry.rows
@@ -180,66 +183,6 @@ class ParquetShard:
         self._rows.close()
         self.size.file_bytes = self._file.tell()
         return self.size.as_dict()
-
-
-class ParquetWriter:
-    """Writes rows into files of about a size; the last step gives them their names.
-
-    How many files a split has is part of each one's name, and known at the end alone.
-    """
-
-    def __init__(self, out: Path, categories: tuple[Category, ...], *, most_bytes: int) -> None:
-        self._out, self._categories, self._most = out, categories, most_bytes
-        self._format = Parquet()
-        self._splits: dict[str, list[dict[str, Any]]] = {}
-        self._split = ""
-        self._shard: ParquetShard | None = None
-        self._file: BinaryIO | None = None
-        self._told: Counter[str] = Counter()
-
-    def add(self, picture: Picture, entry: Entry) -> None:
-        row = entry.rows
-        assert isinstance(row, _Row)  # noqa: S101 - for the type checker: prepare made it
-        weight = _weight_of(row)
-        # Pictures come split by split, so that one file is open at a time.
-        if self._shard is not None and (
-            picture.split != self._split or self._shard.size.bytes + weight > self._most
-        ):
-            self.close()
-        shard = self._shard or self._begin(picture.split)
-        shard.add(picture, entry)
-
-    def finish(self) -> Iterable[str]:
-        self.close()
-        notes = []
-        for name, facts in self._splits.items():
-            for at, each in enumerate(facts):
-                file = self._format.shard_path(name, at, len(facts))
-                self._unfinished(name, at).rename(self._out / file)
-                notes.append(ShardNote(name, file, each["pictures"], each))
-        for path, content in self._format.listing(self._categories, notes).items():
-            write_atomically(self._out / path, content)
-        return notes_of(self._told)
-
-    def close(self) -> None:
-        """Write the end of the file that is open."""
-        shard, self._shard = self._shard, None
-        if shard is not None:
-            self._splits[self._split].append(shard.close())
-            self._told.update(shard.told)
-        if self._file is not None:
-            self._file.close()
-
-    def _begin(self, split: str) -> ParquetShard:
-        self._split = split
-        place = self._unfinished(split, len(self._splits.setdefault(split, [])))
-        place.parent.mkdir(exist_ok=True)
-        self._file = place.open("xb")
-        self._shard = self._format.shard(self._file, self._categories)
-        return self._shard
-
-    def _unfinished(self, split: str, at: int) -> Path:
-        return self._out / "data" / f"{split}-{at:05d}"
 
 
 def _weight_of(row: _Row) -> int:

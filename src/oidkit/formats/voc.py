@@ -14,7 +14,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, cast
 from xml.etree import ElementTree as ET
 
-from oidkit.formats.masks import LEFT_OUT, mask_of, notes_of
+from oidkit.formats.filenames import told_apart, without_awkward
+from oidkit.formats.masks import LEFT_OUT, box_of, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 
 if TYPE_CHECKING:
@@ -194,13 +195,10 @@ def _box(
     thing: Thing, picture: Picture, frame: Frame, shape: Runs | None
 ) -> tuple[int, int, int, int] | None:
     """Give the first and last pixel of a box on both axes, counted from 1."""
-    if thing.box is not None:
-        x0, y0, x1, y1 = frame.box(picture, thing.box)
-    elif shape is not None:
-        x0, y0, width, height = shape.box
-        x1, y1 = x0 + width, y0 + height
-    else:
+    box = box_of(thing, picture, frame, shape)
+    if box is None:
         return None
+    x0, y0, x1, y1 = box
     xmin, ymin = min(round(x0) + 1, frame.width), min(round(y0) + 1, frame.height)
     xmax, ymax = min(round(x1), frame.width), min(round(y1), frame.height)
     return xmin, ymin, max(xmin, xmax), max(ymin, ymax)
@@ -277,15 +275,7 @@ def _names(categories: tuple[Category, ...]) -> tuple[str, ...]:
 
 def _file_names(categories: tuple[Category, ...]) -> list[str]:
     """Give a name for the lists of each class that every file system takes."""
-    names: list[str] = []
-    taken: set[str] = {"trainval"}
-    for each, plain in zip(categories, _names(categories), strict=True):
-        name = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", plain)
-        if name.casefold() in taken:
-            name = f"{name}_{each.number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+    return told_apart(map(without_awkward, _names(categories)), taken=["trainval"])
 
 
 def _label_map(categories: tuple[Category, ...]) -> str:

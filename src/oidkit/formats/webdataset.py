@@ -12,19 +12,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from oidkit.disk import write_atomically
 from oidkit.errors import UsageError
-from oidkit.formats.masks import notes_of
-from oidkit.formats.model import Entry, OutFile, ShardNote
+from oidkit.formats.model import Entry, OutFile
 from oidkit.formats.objects import plain_flags, shape_of
+from oidkit.formats.sharded import ShardWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from oidkit.formats.model import Category, Frame, Picture
+    from oidkit.formats.model import Category, Frame, Picture, ShardNote
 
-__all__ = ["INDEX", "ShardWriter", "TarShard", "WebDataset"]
+__all__ = ["INDEX", "TarShard", "WebDataset"]
 
 INDEX = "shards.json"
 """The file that lists the shards of each split, with their samples, and the classes."""
@@ -95,13 +94,13 @@ class WebDataset:
         return Entry(rows=sample)
 
     def writer(self, out: Path, categories: tuple[Category, ...]) -> ShardWriter:
-        return ShardWriter(out, categories, shard_size=self.shard_size)
+        return ShardWriter(out, categories, sharded=self)
 
     def shard_path(self, split: str, at: int, of: int) -> str:  # noqa: ARG002 - as every format
         return f"{split}-{at:06d}.tar"
 
     def shard(self, file: BinaryIO, categories: tuple[Category, ...]) -> TarShard:
-        return TarShard(file, [each.name for each in categories])
+        return TarShard(file, [each.name for each in categories], most=self.shard_size)
 
     def listing(
         self, categories: tuple[Category, ...], shards: Sequence[ShardNote]
@@ -116,11 +115,13 @@ class WebDataset:
 class TarShard:
     """One shard: a tar of samples, in the order in which they are added."""
 
-    def __init__(self, file: BinaryIO, names: Sequence[str]) -> None:
-        self._names = names
-        self._file = file
+    def __init__(self, file: BinaryIO, names: Sequence[str], *, most: int) -> None:
+        self._file, self._names, self._most = file, names, most
         self.samples = 0
         self.told: Counter[str] = Counter()
+
+    def has_room(self, entry: Entry) -> bool:  # noqa: ARG002 - samples are counted, whatever their size
+        return self.samples < self._most
 
     def add(self, picture: Picture, entry: Entry) -> None:
         sample = entry.rows
@@ -156,54 +157,6 @@ class TarShard:
             "absent": [names[number] for number in picture.absent],
             "metadata": dict(picture.metadata),
         }
-
-
-class ShardWriter:
-    """Writes samples into tar shards ``<split>-000000.tar``, one after the other."""
-
-    def __init__(self, out: Path, categories: tuple[Category, ...], *, shard_size: int) -> None:
-        self._out, self._categories = out, categories
-        self._format = WebDataset(shard_size)
-        self._done: list[ShardNote] = []
-        self._told: Counter[str] = Counter()
-        self._split = ""
-        self._shard: TarShard | None = None
-        self._file: BinaryIO | None = None
-
-    def add(self, picture: Picture, entry: Entry) -> None:
-        # Pictures come split by split, so that one shard is open at a time.
-        if self._shard is not None and (
-            picture.split != self._split or self._shard.samples == self._format.shard_size
-        ):
-            self.close()
-        shard = self._shard or self._begin(picture.split)
-        shard.add(picture, entry)
-
-    def finish(self) -> Iterable[str]:
-        self.close()
-        for path, content in self._format.listing(self._categories, self._done).items():
-            write_atomically(self._out / path, content)
-        return notes_of(self._told)
-
-    def close(self) -> None:
-        """Write the end of the shard that is open, and let go of it."""
-        shard, self._shard = self._shard, None
-        if shard is not None:
-            shard.close()
-            self._told.update(shard.told)
-            self._done.append(ShardNote(self._split, self._name(), shard.samples))
-        if self._file is not None:
-            self._file.close()
-
-    def _name(self) -> str:
-        number = sum(each.split == self._split for each in self._done)
-        return self._format.shard_path(self._split, number, 0)
-
-    def _begin(self, split: str) -> TarShard:
-        self._split = split
-        self._file = (self._out / self._name()).open("xb")
-        self._shard = self._format.shard(self._file, self._categories)
-        return self._shard
 
 
 def _member(member: OutFile) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from oidkit.formats.masks import LEFT_OUT, mask_of, notes_of
+from oidkit.formats.masks import LEFT_OUT, box_of, mask_of, notes_of
 from oidkit.formats.model import Category, Entry, Frame, OutFile, Picture, Thing
 from oidkit.formats.outlines import joined, polygons
 
@@ -79,12 +79,9 @@ class Yolo:
         self, thing: Thing, picture: Picture, frame: Frame, told: Counter[str]
     ) -> tuple[float, ...]:
         """Give x-centre, y-centre, width and height; nothing where a mask is all, and empty."""
-        if thing.box is not None:
-            box = frame.box(picture, thing.box)
-        elif (shape := mask_of(thing, picture, frame, told)) is not None:
-            x, y, width, height = shape.box
-            box = (x, y, x + width, y + height)
-        else:
+        shape = mask_of(thing, picture, frame, told) if thing.box is None else None
+        box = box_of(thing, picture, frame, shape)
+        if box is None:
             return ()
         x0, y0, x1, y1 = _shares(box, frame)
         return (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0

@@ -10,7 +10,6 @@ the last block: the bytes before it need not be fetched again.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 from collections import deque
@@ -29,6 +28,7 @@ from oidkit.tables.blocks import Block, read_block, split_header
 from oidkit.tables.holding import Holding, Words, holding_of
 from oidkit.tables.pieces import bounds_of, bucket_of, put_down
 from oidkit.tables.readers import Readers, readers_for
+from oidkit.tables.rejects import first_reject, gather_rejects, put_rejects
 from oidkit.tables.several import under_classes
 from oidkit.tables.sorting import in_order_of
 from oidkit.tables.stretches import first_stretch, lines_of, read_numbers
@@ -160,10 +160,9 @@ class TableBuilder:
         if not state.columns:
             raise MalformedError(f"{self._name} is empty", remedy="check the source")
         if state.rejects > REJECT_SHARE * (state.rows + state.rejects):
-            first = self._first_reject()
             raise MalformedError(
                 f"{state.rejects} of {state.rows + state.rejects} rows of {self._name} are bad, "
-                f"more than 1 % (line {first})",
+                f"more than 1 % (line {first_reject(self._work)})",
                 remedy="check the source; a healthy copy has almost none",
             )
         self._end_processes()
@@ -340,11 +339,7 @@ class TableBuilder:
             state.add(path)
             state.cuts[path.name] = cuts
         if block.rejects:
-            path = self._work / f"rejects-{state.blocks:06d}.csv"
-            with path.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerows((r.line, r.reason, r.text) for r in block.rejects)
-            state.add(path)
+            state.add(put_rejects(self._work, block.rejects, block=state.blocks))
         state.rows += block.rows.height
         state.rejects += len(block.rejects)
         state.lines, state.crc = taken.lines, taken.crc
@@ -370,12 +365,6 @@ class TableBuilder:
                 f"{self._name} {wrong}", remedy="run the same command again, or check the source"
             )
 
-    def _first_reject(self) -> str:
-        path = min(self._work.glob("rejects-*.csv"))
-        with path.open(encoding="utf-8", newline="") as file:
-            line, reason, _ = next(csv.reader(file))
-        return f"{line}: {reason}"
-
     def _assemble(self) -> Table:
         target = self._work / "table"
         shutil.rmtree(target, ignore_errors=True)
@@ -388,11 +377,7 @@ class TableBuilder:
             words=self._words.texts,
             cancelled=lambda: self._cancelled,
         )
-        rejects = sorted(self._work.glob("rejects-*.csv"))
-        if rejects:
-            with (target / "rejects.csv").open("wb") as file:
-                file.write(b"line,reason,text\n")
-                file.writelines(path.read_bytes() for path in rejects)
+        gather_rejects(self._work, target)
         state = self._state
         meta = {
             "name": self._name,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
-from oidkit.errors import IntegrityError
 from oidkit.objectpath import readable
 from oidkit.schema import ATTRIBUTION
 from oidkit.tables.instances import rows_by_image
+from oidkit.tables.written import as_written
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,15 +38,10 @@ class Credits:
         places = pl.DataFrame({"id": ids, "at": np.arange(len(ids), dtype=np.uint32)})
         rows = pl.DataFrame(schema=dict.fromkeys(ATTRIBUTION, pl.String))
         if path.is_file() and not path.is_symlink():
-            try:
+            with as_written(path):
                 rows = pl.read_csv(
                     readable(path), columns=list(ATTRIBUTION), infer_schema=False, glob=False
                 ).select(ATTRIBUTION)
-            except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-                raise IntegrityError(
-                    f"{path} is not as a download writes it",
-                    remedy="bring it back with: oid verify DIR --repair",
-                ) from error
         ours = (
             rows.unique("ImageID", keep="first", maintain_order=True)
             .with_columns(

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import polars as pl
 
-from oidkit.errors import IntegrityError
-from oidkit.schema import ATTRIBUTION
-from oidkit.tables.gathering import FLAGS, SHOWN, SPLITS, gather
-from oidkit.tables.instances import rows_by_image
+from oidkit.catalog import BUCKET_SPLITS
+from oidkit.schema import FLAGS
+from oidkit.tables.credits import Credits
+from oidkit.tables.gathering import SHOWN, gather
 from oidkit.taxonomy import IMAGE_ID_PATTERN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,7 +33,6 @@ __all__ = ["PLACES", "Exhibit", "Members", "Numbers"]
 PLACES = 8
 """The image is cut into so many columns and rows to say where the middle of a box lies."""
 _PLACE = ["split", "image"]
-_METADATA = tuple(name for name in ATTRIBUTION if name != "ImageID")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +76,7 @@ class Exhibit:
 
     images: pl.DataFrame
     rows: Mapping[str, pl.DataFrame]
-    metadata: pl.DataFrame
+    credits: Credits
     mids: tuple[str, ...]
     members: Members
     numbers: Numbers
@@ -85,21 +84,20 @@ class Exhibit:
     masks_there: Mapping[str, frozenset[str]]
 
     @classmethod
-    def read(cls, root: Path, manifest: Manifest, sizes: Mapping[str, PixelSizes]) -> Self:
-        """Read a dataset folder.
+    def read(cls, root: Path, manifest: Manifest, sizes: Callable[[str], PixelSizes]) -> Self:
+        """Read a dataset folder; *sizes* gives the pixels of the images of a split.
 
         Raises:
             IntegrityError: a file of it is not what it should be.
 
         """
         found = gather(root, manifest, sizes, columns=SHOWN)
-        metadata = _metadata(root / "attribution.csv")
         images = _images(found, manifest)
+        credit = Credits.read(root / "attribution.csv", images["image"].to_numpy())
         keyed = images.select(*_PLACE, pl.int_range(pl.len(), dtype=pl.UInt32).alias("at"))
         waiting = dict(found.rows)
         # Each frame goes as soon as it is numbered: two of all would be in memory.
         rows = {label: _numbered(waiting.pop(label), keyed) for label in found.rows}
-        metadata = metadata.join(keyed, on="image").drop("split", "image").sort("at")
         pairs = _memberships(rows)
         counts = (
             pairs.group_by("LabelName").len().sort("len", "LabelName", descending=[True, False])
@@ -109,14 +107,16 @@ class Exhibit:
         order = order.with_row_index("mid").with_columns(pl.col("mid").cast(pl.Int32))
         pairs = pairs.join(order, on="LabelName").sort("at", "mid")
         return cls(
-            images=_with_texts(images, metadata, rows["narratives"]),
+            images=_with_texts(images, credit, rows["narratives"]),
             rows=rows,
-            metadata=metadata,
+            credits=credit,
             mids=mids,
             members=Members(pairs["at"].to_numpy(), pairs["mid"].to_numpy()),
             numbers=_numbers(rows, order),
             labels={label: _has(frame, images.height) for label, frame in rows.items()},
-            masks_there={split: frozenset(manifest.sizes(f"masks/{split}")) for split in SPLITS},
+            masks_there={
+                split: frozenset(manifest.sizes(f"masks/{split}")) for split in BUCKET_SPLITS
+            },
         )
 
     def __len__(self) -> int:
@@ -130,10 +130,11 @@ class Exhibit:
 
     def find(self, split: str, image_id: str) -> int | None:
         """Give the number of an image, or None where there is none."""
-        if split not in SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
+        if split not in BUCKET_SPLITS or not IMAGE_ID_PATTERN.fullmatch(image_id):
             return None
         splits = self.images["split"].to_physical().to_numpy()
-        low, high = np.searchsorted(splits, [SPLITS.index(split), SPLITS.index(split) + 1])
+        nth = BUCKET_SPLITS.index(split)
+        low, high = np.searchsorted(splits, [nth, nth + 1])
         ids = self.images["image"].to_numpy()[low:high]
         at = int(np.searchsorted(ids, np.uint64(int(image_id, 16))))
         return int(low) + at if at < len(ids) and f"{ids[at]:016x}" == image_id else None
@@ -146,18 +147,16 @@ class Exhibit:
 
     def metadata_of(self, at: int) -> dict[str, str]:
         """Give what the image list says of an image, as far as it is known."""
-        rows = rows_by_image(self.metadata.select("at", *_METADATA), at, at + 1)[0]
-        return dict(zip(_METADATA, rows[0][1:], strict=True)) if rows else {}
+        return self.credits.of(at, at + 1)[0]
 
 
 def _images(found: DatasetRows, manifest: Manifest) -> pl.DataFrame:
-    """Give every image that anything in the folder speaks of."""
-    frames = [*found.rows.values(), found.chosen, found.listed, found.files]
-    images = pl.concat([frame.select(_PLACE) for frame in frames]).unique().sort(_PLACE)
+    """Give every image with its size, and its path where it is there."""
     split = found.files.schema["split"]
     paths = manifest.image_paths().with_columns(pl.col("split").cast(split, strict=False))
     return (
-        images.join(found.sizes, on=_PLACE, how="left", maintain_order="left")
+        found.images()
+        .join(found.sizes, on=_PLACE, how="left", maintain_order="left")
         .join(paths, on=_PLACE, how="left", maintain_order="left")
         .with_columns(pl.col("width", "height").fill_null(0))
     )
@@ -172,25 +171,6 @@ def _numbered(frame: pl.DataFrame, keyed: pl.DataFrame) -> pl.DataFrame:
     rows = frame.join(keyed, on=_PLACE).with_columns(pl.col(texts).cast(pl.String))
     rest = [name for name in frame.columns if name not in _PLACE]
     return rows.select("at", *rest).sort("at", *rest)
-
-
-def _metadata(path: Path) -> pl.DataFrame:
-    """Read `attribution.csv`; what is not there says nothing."""
-    schema: dict[str, Any] = {"image": pl.UInt64()} | dict.fromkeys(_METADATA, pl.String())
-    if not path.is_file() or path.is_symlink():
-        return pl.DataFrame(schema=schema)
-    image = pl.col("ImageID").str.to_integer(base=16, dtype=pl.UInt64, strict=False)
-    try:
-        rows = pl.read_csv(path, columns=list(ATTRIBUTION), infer_schema=False, glob=False)
-        rows = rows.select(
-            image.alias("image"), *(pl.col(name).fill_null("") for name in _METADATA)
-        )
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise IntegrityError(
-            f"{path} is not as a download writes it",
-            remedy="bring it back with: oid verify DIR --repair",
-        ) from error
-    return rows.drop_nulls("image").unique("image", keep="first")
 
 
 def _memberships(rows: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -249,13 +229,11 @@ def _has(frame: pl.DataFrame, images: int) -> NDArray[np.bool_]:
     return found
 
 
-def _with_texts(
-    images: pl.DataFrame, metadata: pl.DataFrame, narratives: pl.DataFrame
-) -> pl.DataFrame:
+def _with_texts(images: pl.DataFrame, credit: Credits, narratives: pl.DataFrame) -> pl.DataFrame:
     """Add the words that a search looks through: title and narratives in lower case."""
     told = pl.concat(
         [
-            metadata.select("at", pl.col("Title").alias("text")),
+            credit.rows.select("at", pl.col("Title").alias("text")),
             narratives.select("at", pl.col("caption").alias("text")),
         ]
     )

@@ -11,31 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from oidkit.errors import IntegrityError
+from oidkit.catalog import BUCKET_SPLITS
 from oidkit.objectpath import ObjectPath, matching, readable
+from oidkit.schema import FLAGS
+from oidkit.tables.written import as_written, spoilt
+from oidkit.taxonomy import mid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from oidkit.objectpath import Location
     from oidkit.tables.manifest import Manifest, PixelSizes
 
-__all__ = ["COUNTED", "FLAGS", "SHOWN", "SPLITS", "DatasetRows", "gather"]
+__all__ = ["COUNTED", "SHOWN", "DatasetRows", "gather"]
 
-FLAGS = {
-    "occluded": "IsOccluded",
-    "truncated": "IsTruncated",
-    "group_of": "IsGroupOf",
-    "depiction": "IsDepiction",
-    "inside": "IsInside",
-}
-# Lists of images may have those of the challenge; annotations have the others alone.
-SPLITS = ("train", "validation", "test", "challenge2018")
 _IMAGE = pl.UInt64()
 _CLASS = pl.Categorical()
 _TEXT = pl.String()
 _NUMBER = pl.Float64()
-_SPLITS = pl.Enum(SPLITS)
+_SPLITS = pl.Enum(BUCKET_SPLITS)
 
 # Of each label type the columns that are counted, or that tell one object from another.
 _BOX = {"LabelName": _CLASS, "XMin": _NUMBER, "XMax": _NUMBER, "YMin": _NUMBER, "YMax": _NUMBER}
@@ -66,7 +60,9 @@ _ROWS = re.compile(
     r".+_(train|validation|test)_(boxes|masks|image-labels|relationships|points)\.csv"
 )
 _LINES = re.compile(r".+_(train|validation|test)_(?:narratives|captions)\.jsonl")
-_IDS = re.compile(r"downloader_IDs_for_([mg][0-9a-z_]+?)_(train|validation|test)(_negatives)?\.txt")
+_IDS = re.compile(
+    r"downloader_IDs_for_((?:m|g|oi)[0-9a-z_]+?)_(train|validation|test)(_negatives)?\.txt"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +84,21 @@ class DatasetRows:
     mask_files: pl.DataFrame
     sizes: pl.DataFrame
 
+    def images(self) -> pl.DataFrame:
+        """Give every image that anything in the folder speaks of: split and image, in order."""
+        frames = [*self.rows.values(), self.chosen, self.listed, self.files]
+        places = [frame.select("split", "image") for frame in frames]
+        return pl.concat(places).unique().sort("split", "image")
+
 
 def gather(
     root: Location,
     manifest: Manifest,
-    sizes: Mapping[str, PixelSizes],
+    sizes: Callable[[str], PixelSizes],
     *,
     columns: Mapping[str, Mapping[str, Any]] = COUNTED,
 ) -> DatasetRows:
-    """Read the rows of the dataset folder at *root*; *sizes* are the images' pixels by split.
+    """Read the rows of the dataset folder at *root*; *sizes* gives the images' pixels of a split.
 
     *columns* are those to read of each label type, `COUNTED` or `SHOWN`.
 
@@ -104,41 +106,49 @@ def gather(
         IntegrityError: a file of rows is not what it should be.
 
     """
-    found: dict[str, dict[str, list[pl.DataFrame]]] = {label: {} for label in columns}
-    for path in matching(root / "csv", "*.*"):
-        if name := _ROWS.fullmatch(path.name):
-            frame = _read(path, columns[name[2]])
-            found[name[2]].setdefault(name[1], []).append(frame)
-        elif name := _LINES.fullmatch(path.name):
-            found["narratives"].setdefault(name[1], []).append(
-                _read_lines(path, columns["narratives"])
-            )
-    rows = {
-        label: _stacked(
-            (_of(split, _once(frames)) for split, frames in by_split.items()), columns[label]
-        )
-        for label, by_split in found.items()
-    }
-    lists = {split: root / "csv" / f"images_{split}.csv" for split in SPLITS}
-    images = [
-        _of(split, _read(path, {"License": _TEXT}))
-        for split, path in lists.items()
-        if path.is_file()
-    ]
-    listed = _stacked(images, {"License": _TEXT})
+    listed = _listed(root)
     files, mask_files = _files(manifest)
     return DatasetRows(
-        rows=rows,
+        rows=_annotations(root, columns),
         chosen=_chosen(root),
         listed=listed.drop("License"),
         licences=_licences(root / "attribution.csv", listed),
         files=files,
         mask_files=mask_files,
         sizes=_stacked(
-            [_of(split, _columns(each)) for split, each in sizes.items()],
+            [_of(split, _columns(sizes(split))) for split in BUCKET_SPLITS],
             {"width": pl.Int32(), "height": pl.Int32()},
         ),
     )
+
+
+def _annotations(
+    root: Location, columns: Mapping[str, Mapping[str, Any]]
+) -> dict[str, pl.DataFrame]:
+    """Read the rows of each label type; what stands in several files counts once."""
+    found: dict[str, dict[str, list[pl.DataFrame]]] = {label: {} for label in columns}
+    for path in matching(root / "csv", "*.*"):
+        if name := _ROWS.fullmatch(path.name):
+            split, label, read = name[1], name[2], _read
+        elif name := _LINES.fullmatch(path.name):
+            split, label, read = name[1], "narratives", _read_lines
+        else:
+            continue
+        found[label].setdefault(split, []).append(read(path, columns[label]))
+    return {
+        label: _stacked(
+            (_of(split, _once(frames)) for split, frames in by_split.items()), columns[label]
+        )
+        for label, by_split in found.items()
+    }
+
+
+def _listed(root: Location) -> pl.DataFrame:
+    """Read the images that the image lists have, and their licences."""
+    columns = {"License": _TEXT}
+    lists = {split: root / "csv" / f"images_{split}.csv" for split in BUCKET_SPLITS}
+    found = [_of(split, _read(path, columns)) for split, path in lists.items() if path.is_file()]
+    return _stacked(found, columns)
 
 
 def _columns(sizes: PixelSizes) -> pl.DataFrame:
@@ -166,7 +176,7 @@ def _read(path: Location, columns: Mapping[str, Any]) -> pl.DataFrame:
     if not header:
         return pl.DataFrame(schema={"image": _IMAGE} | dict(columns))
     if lost := [name for name, real in wanted.items() if real is None and name not in _MAY_LACK]:
-        raise _unreadable(path, f"has no column {lost[0]}")
+        raise spoilt(path, f"has no column {lost[0]}")
     picked = [
         pl.lit(None, dtype=dtype).alias(name)
         if wanted[name] is None
@@ -180,13 +190,11 @@ def _read(path: Location, columns: Mapping[str, Any]) -> pl.DataFrame:
         encoding="utf8-lossy",
         glob=False,
     ).select(image.alias("image"), *picked)
-    try:
-        # A row that names no image, or no class, is of nothing.
-        needed = [name for name in ("image", "LabelName", "Label") if name in ("image", *columns)]
-        whole = pl.all_horizontal(pl.col(needed).is_not_null())
+    # A row that names no image, or no class, is of nothing.
+    needed = [name for name in ("image", "LabelName", "Label") if name in ("image", *columns)]
+    whole = pl.all_horizontal(pl.col(needed).is_not_null())
+    with as_written(path):
         return lazy.filter(whole).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        raise _unreadable(path, "cannot be read") from error
 
 
 def _cast(column: str, dtype: pl.DataType) -> pl.Expr:
@@ -202,15 +210,8 @@ def _read_lines(path: Location, columns: Mapping[str, Any]) -> pl.DataFrame:
     image = pl.col("image_id").str.to_integer(base=16, dtype=_IMAGE, strict=False)
     source = readable(path) if isinstance(path, ObjectPath) else escape(str(path))
     lazy = pl.scan_ndjson(source, schema={"image_id": _TEXT} | dict(columns))
-    try:
+    with as_written(path):
         return lazy.select(image.alias("image"), *columns).collect(engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        raise _unreadable(path, "cannot be read") from error
-
-
-def _unreadable(path: Location, fault: str) -> IntegrityError:
-    remedy = "remove it and run the same download again"
-    return IntegrityError(f"{path} {fault}", remedy=remedy)
 
 
 def _once(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -239,7 +240,7 @@ def _chosen(root: Location) -> pl.DataFrame:
         image = pl.col("line").str.extract("^[a-z0-9]+/([0-9a-f]{16})$")
         rows = pl.DataFrame({"line": lines}, schema={"line": pl.String}).select(
             image.str.to_integer(base=16, dtype=_IMAGE).alias("image"),
-            pl.lit(f"/{name[1][0]}/{name[1][1:]}", dtype=_CLASS).alias("LabelName"),
+            pl.lit(mid_of(name[1]), dtype=_CLASS).alias("LabelName"),
             pl.lit(name[3] is not None).alias("negative"),
         )
         frames.append(_of(name[2], rows.drop_nulls().unique()))

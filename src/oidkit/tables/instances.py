@@ -6,32 +6,32 @@ BoxID, so a mask belongs to the box of its image and class whose coordinates are
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
 
-from oidkit.errors import IntegrityError
 from oidkit.objectpath import readable
+from oidkit.schema import FLAGS
 from oidkit.tables.dropping import Unwanted
+from oidkit.tables.written import as_written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from oidkit.objectpath import Location
-
-    Numbering = Callable[[str, str], int | None]
 
 __all__ = [
     "TOLERANCE",
     "ClassFile",
     "Instance",
     "Instances",
+    "Numbering",
     "Part",
     "classes_in",
     "read_instances",
@@ -46,7 +46,7 @@ Masks have them with 6 decimals, boxes of validation with up to 10: rounding mak
 """
 
 _CORNERS = ("XMin", "YMin", "XMax", "YMax")
-_FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
+_FLAGS = tuple(FLAGS.values())
 _BOXES = ("ImageID", "LabelName", "Source", *_CORNERS, *_FLAGS)
 _MASKS = ("ImageID", "LabelName", "MaskPath", "BoxID", *(f"Box{side}" for side in _CORNERS))
 _LABELS = ("ImageID", "LabelName", "Source", "Confidence")
@@ -54,6 +54,25 @@ _COUNTED = ("boxes", "masks", "joined", "lone_masks")
 _SHOWN = ("category", "LabelName", *_CORNERS, *_FLAGS, "Source", "MaskPath", "BoxID")
 # So many images are joined at a time: pairs of boxes and masks grow with the square of a crowd.
 _JOINED_AT_ONCE = 20_000
+
+
+class Numbering(Protocol):
+    """Which category a row belongs to, such as `oidkit.formats.categories.Categories` says."""
+
+    def number(self, asked: str, mid: str) -> int | None:
+        """Give the category of a row, by the class that its file was written for and its own.
+
+        *asked* is "" for a file of all classes. None is for a row that is not wanted.
+        """
+        ...
+
+    def has(self, mid: str) -> bool:
+        """Whether a class is a category, or a part of a merged one."""
+        ...
+
+    def classes_of(self, number: int) -> int:
+        """Count the classes that were merged into a category."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,11 @@ class Part:
     places: NDArray[np.uint32]
     masks_there: Sequence[str] = ()
     unwanted: Unwanted = field(default_factory=Unwanted)
+
+    @property
+    def pictures(self) -> pl.DataFrame:
+        """The images by `id`, and `at` where each stands."""
+        return pl.DataFrame({"id": self.ids, "at": self.places})
 
 
 class Instance(NamedTuple):
@@ -154,7 +178,7 @@ def classes_in(files: Sequence[Location]) -> list[str]:
     """
     found: set[str] = set()
     for path in files:
-        with _as_written(path):
+        with as_written(path):
             rows = pl.read_csv(
                 readable(path), columns=["LabelName"], infer_schema=False, glob=False
             )
@@ -171,46 +195,21 @@ def rows_by_image(frame: pl.DataFrame, first: int, stop: int) -> list[list[tuple
     return [rows[a - low : b - low] for a, b in itertools.pairwise(edges)]
 
 
-def read_instances(
-    parts: Sequence[Part],
-    numbering: Numbering,
-    *,
-    roots: Callable[[int], int],
-    is_root: Callable[[str], bool],
-) -> Instances:
+def read_instances(parts: Sequence[Part], numbering: Numbering) -> Instances:
     """Read and join what the pictures of all parts have.
-
-    *numbering* gives the category of a row from the class that its file was written for ("" for
-    all) and its own class, or None for a row that is not wanted. A category is absent where all of
-    its *roots*, the classes asked for that were merged into it, are verified to be.
 
     Raises:
         IntegrityError: a file is not what a download writes.
 
     """
     objects, shown, denied = [], [], []
-    counts = dict.fromkeys((*_COUNTED, "masks_absent", "dropped", "unmatched"), 0)
+    counts: Counter[str] = Counter()
     for part in parts:
-        boxes = _of(part, part.boxes, _BOXES, numbering)
-        masks = _of(part, part.masks, _MASKS, numbering)
-        boxes = boxes.with_columns(
-            *(pl.col(name).cast(pl.Float64) for name in _CORNERS),
-            *(pl.col(name).cast(pl.Int8) for name in _FLAGS),
-        )
-        masks = masks.with_columns(pl.col(f"Box{name}").cast(pl.Float64) for name in _CORNERS)
-        there = pl.DataFrame({"MaskPath": part.masks_there}, schema={"MaskPath": pl.String})
-        files = masks.join(there, on="MaskPath", how="semi", maintain_order="left")
-        counts["masks_absent"] += masks.height - files.height
-        kept = part.unwanted.without_masks(files)
-        both = _joined(boxes, kept)
-        places = pl.DataFrame({"id": part.ids, "at": part.places})
-        wanted = part.unwanted.without_boxes(both, places)
-        counts["dropped"] += files.height - kept.height + both.height - wanted.height
-        for name, count in _counted(wanted).items():
-            counts[name] += count
-        objects.append(wanted)
-        present, absent = _labels(part, numbering, roots=roots, is_root=is_root)
+        wanted, came = _objects(part, numbering)
+        present, absent = _labels(part, numbering)
+        counts.update(came)
         counts["unmatched"] += part.unwanted.unmatched
+        objects.append(wanted)
         shown.append(present)
         denied.append(absent)
     return Instances(
@@ -219,6 +218,27 @@ def read_instances(
         pl.concat(denied).sort("at", "category"),
         **counts,
     )
+
+
+def _objects(part: Part, numbering: Numbering) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Give the objects of a part, and what is to be counted, by the names of `Instances`."""
+    boxes = _of(part, part.boxes, _BOXES, numbering)
+    masks = _of(part, part.masks, _MASKS, numbering)
+    boxes = boxes.with_columns(
+        *(pl.col(name).cast(pl.Float64) for name in _CORNERS),
+        *(pl.col(name).cast(pl.Int8) for name in _FLAGS),
+    )
+    masks = masks.with_columns(pl.col(f"Box{name}").cast(pl.Float64) for name in _CORNERS)
+    there = pl.DataFrame({"MaskPath": part.masks_there}, schema={"MaskPath": pl.String})
+    files = masks.join(there, on="MaskPath", how="semi", maintain_order="left")
+    kept = part.unwanted.without_masks(files)
+    both = _joined(boxes, kept)
+    wanted = part.unwanted.without_boxes(both, part.pictures)
+    return wanted, {
+        **_counted(wanted),
+        "masks_absent": masks.height - files.height,
+        "dropped": files.height - kept.height + both.height - wanted.height,
+    }
 
 
 def _of(
@@ -236,13 +256,12 @@ def _of(
     schema = dict.fromkeys((*columns, "copy", "asked"), pl.String) | {"copy": pl.Int64}
     rows = pl.concat([pl.DataFrame(schema=schema), *frames])
     pairs = rows.select("asked", "LabelName").unique(maintain_order=True)
-    numbers = [numbering(asked, mid) for asked, mid in pairs.iter_rows()]
+    numbers = [numbering.number(asked, mid) for asked, mid in pairs.iter_rows()]
     categories = pairs.with_columns(pl.Series("category", numbers, dtype=pl.Int32))
-    places = pl.DataFrame({"id": part.ids, "at": part.places})
     return (
         rows.join(categories.drop_nulls(), on=["asked", "LabelName"], maintain_order="left")
         .with_columns(pl.col("ImageID").str.to_integer(base=16, dtype=pl.UInt64).alias("id"))
-        .join(places, on="id", maintain_order="left")
+        .join(part.pictures, on="id", maintain_order="left")
         .unique([*columns, "copy"], keep="first", maintain_order=True)
         .sort("at", maintain_order=True)
         .select("at", "category", *columns[1:])
@@ -253,7 +272,7 @@ def _read(path: Location, columns: Sequence[str]) -> pl.DataFrame | None:
     """Read some columns of a file as text; `copy` tells rows of it that are alike."""
     if not path.is_file() or path.is_symlink():
         return None
-    with _as_written(path):
+    with as_written(path):
         rows = pl.read_csv(
             readable(path),
             columns=list(columns),
@@ -271,17 +290,6 @@ def _read(path: Location, columns: Sequence[str]) -> pl.DataFrame | None:
 
 def _is_number(column: str) -> bool:
     return column.removeprefix("Box") in {*_CORNERS, *_FLAGS, "Confidence"}
-
-
-@contextlib.contextmanager
-def _as_written(path: Location) -> Iterator[None]:
-    try:
-        yield
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-        raise IntegrityError(
-            f"{path} is not as a download writes it",
-            remedy="bring it back with: oid verify DIR --repair",
-        ) from error
 
 
 def _joined(boxes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFrame:
@@ -354,26 +362,23 @@ def _pairs(boxes: pl.DataFrame, masks: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found)
 
 
-def _labels(
-    part: Part,
-    numbering: Numbering,
-    *,
-    roots: Callable[[int], int],
-    is_root: Callable[[str], bool],
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Give picture and category of what humans verified to be there, and not to be there."""
+def _labels(part: Part, numbering: Numbering) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give picture and category of what humans verified to be there, and not to be there.
+
+    A category is absent where all classes that were merged into it are verified to be.
+    """
     rows = _of(part, part.labels, _LABELS, numbering).filter(pl.col("Source") != "machine")
-    places = pl.DataFrame({"id": part.ids, "at": part.places})
-    rows = part.unwanted.without_labels(rows, places)
+    rows = part.unwanted.without_labels(rows, part.pictures)
     rows = rows.with_columns(pl.col("Confidence").cast(pl.Float64))
     present = rows.filter(pl.col("Confidence") == 1).select("at", "category").unique()
-    asked = [mid for mid in rows["LabelName"].unique() if is_root(mid)]
+    asked = [mid for mid in rows["LabelName"].unique() if numbering.has(mid)]
     denied = (
         rows.filter(pl.col("Confidence") == 0, pl.col("LabelName").is_in(asked))
         .group_by("at", "category")
         .agg(pl.col("LabelName").n_unique().alias("classes"))
     )
-    needed = {number: roots(number) for number in denied["category"].unique().to_list()}
+    merged = denied["category"].unique().to_list()
+    needed = {number: numbering.classes_of(number) for number in merged}
     enough = pl.col("classes") == pl.col("category").replace_strict(
         list(needed), list(needed.values()), return_dtype=pl.UInt32
     )

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,7 +25,17 @@ import polars as pl
 from oidkit.disk import Record, holds, move, stamp, write_atomically
 from oidkit.errors import DiskError, UsageError
 from oidkit.objectpath import ObjectPath
-from oidkit.tables.journal import COLUMNS, SYNCED, Found, free_name, journals
+from oidkit.tables.journal import COLUMNS, Found, free_name, journals
+from oidkit.tables.manifestrows import (
+    EARLIER,
+    SIZE,
+    no_rows,
+    of_journal,
+    parsed,
+    printed,
+    records,
+    with_journals,
+)
 from oidkit.tables.objectjournal import ObjectJournal, open_journal
 
 if TYPE_CHECKING:
@@ -41,21 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Manifest", "PixelSizes"]
 
-_SIZE = ("width", "height")
-# The columns of the first manifests, which are still read: no size is known then.
-_EARLIER = tuple(name for name in COLUMNS if name not in _SIZE)
 _LOST = "its bytes did not reach the disk"
-_SCHEMA = dict.fromkeys(COLUMNS, pl.String)
 _SPLIT_OF_KEY = pl.col("key").str.extract("^open-images-dataset/([^/]+)/")
-_WELL = (
-    pl.col("status").is_in(["ok", "missing", "failed", "damaged"])
-    & pl.col("bytes").str.contains("^[0-9]{1,18}$")
-    & pl.all_horizontal(pl.col(_SIZE).str.contains("^[0-9]{1,9}$"))
-    & ~pl.col("path").str.contains(r"(^|/)\.\.(/|$)|^/|\\|:|\x00")
-)
-_AT_ONCE = 5_000
-_PRINTED_AT_ONCE = 1 << 16
-_KIND, _BYTES = COLUMNS.index("kind"), COLUMNS.index("bytes")
 _MOST_TRIES = 20
 _IMAGE_ID = pl.col("path").str.extract(r"(?:^|/)([0-9a-f]{16})\.jpg$")
 
@@ -103,7 +98,7 @@ class Manifest:
         self._journal: Journal | ObjectJournal | None = None
         self._parts: list[Found] = []
         self._seen: Stamp | None = None
-        self._rows = pl.DataFrame(schema=_SCHEMA)
+        self._rows = no_rows()
         self.damaged = False
         self._settle()
 
@@ -130,7 +125,7 @@ class Manifest:
     def of_paths(self, paths: Sequence[str]) -> dict[str, Record]:
         """Give the records of some files, by path."""
         wanted = pl.DataFrame({"path": paths}, schema={"path": pl.String})
-        return {record.path: record for record in _records(self._rows.join(wanted, on="path"))}
+        return {record.path: record for record in records(self._rows.join(wanted, on="path"))}
 
     def folders_of(self, images: NDArray[np.uint64], *, below: str) -> list[str]:
         """Name the folders right or further *below* one of the dataset that have some images."""
@@ -148,7 +143,7 @@ class Manifest:
 
     def image_sizes(self, split: str) -> PixelSizes:
         """Give the pixel sizes of the whole images of a split, of those that have one here."""
-        size = [pl.col(name).cast(pl.Int32) for name in _SIZE]
+        size = [pl.col(name).cast(pl.Int32) for name in SIZE]
         rows = (
             self._images(split)
             .select(_IMAGE_ID.str.to_integer(base=16, dtype=pl.UInt64).alias("id"), *size)
@@ -208,7 +203,7 @@ class Manifest:
         """Give the images of a split, or all images and masks, that have no pixel size here."""
         pictures = pl.col("kind").is_in(["image", "mask"]) & (pl.col("status") == "ok")
         rows = self._rows.lazy().filter(pictures) if split is None else self._images(split)
-        return _records(rows.filter(pl.col("width") == "0").collect())
+        return records(rows.filter(pl.col("width") == "0").collect())
 
     def _images(self, split: str, *, whole: bool = True) -> pl.LazyFrame:
         """Give the images of a split; a flat list has them by their key alone."""
@@ -219,7 +214,7 @@ class Manifest:
 
     def records(self) -> Iterator[Record]:
         """Give every record, by path."""
-        return _records(self._rows)
+        return records(self._rows)
 
     def add(self, record: Record) -> None:
         """Write a row to the journal."""
@@ -252,9 +247,9 @@ class Manifest:
         if isinstance(self._folder, ObjectPath):
             # In a bucket each is whole by itself, whoever of the run has put it there.
             books += journals(self._folder)
-        frames = [_frame(_without_notes(each.rows(), [])) for each in books]
+        frames = [of_journal(each.rows())[0] for each in books]
         self._parts.clear()
-        self._rows = _with_rows(self._rows, frames)
+        self._rows = with_journals(self._rows, frames)
 
     def close(self) -> None:
         """End the work on the manifest."""
@@ -262,7 +257,7 @@ class Manifest:
             self._journal.hand_over()
             self._journal = None
             # All of it is read again, and two copies would be in memory.
-            self._rows = pl.DataFrame(schema=_SCHEMA)
+            self._rows = no_rows()
         self._settle()
 
     def _settle(self) -> None:
@@ -275,7 +270,7 @@ class Manifest:
             frames = [self._standing(each) for each in found]
             before, stored = stamp(self._path), self._stored()
             self.damaged = stored is None and (before is not None or not found)
-            rows = _with_rows(pl.DataFrame(schema=_SCHEMA) if stored is None else stored, frames)
+            rows = with_journals(no_rows() if stored is None else stored, frames)
             self._rows = rows
             frames.clear()
             if not self._writable or not all(each.is_left() for each in found):
@@ -291,14 +286,12 @@ class Manifest:
 
     def _standing(self, journal: Found) -> pl.DataFrame:
         """Give the rows of a journal; files that a dead run was not sure of are looked at."""
-        notes: list[str] = []
-        rows = _frame(_without_notes(journal.rows(), notes))
+        rows, sure = of_journal(journal.rows())
         # Also of a run that seems to be alive: of another machine, or a container, nobody can tell.
-        sure = int(notes[-1]) if notes else 0
         doubted = rows.slice(sure).unique("path", keep="last").filter(pl.col("status") == "ok")
         gone = [
             record.path
-            for record in _records(doubted)
+            for record in records(doubted)
             if not holds(self._root / record.path, size=record.bytes, check=record.check)
         ]
         lost = pl.col("path").is_in(gone)
@@ -314,14 +307,14 @@ class Manifest:
         Its old checksum and the new one hold until it stands there.
         """
         check = hashlib.md5(usedforsecurity=False)
-        for piece in _printed(rows):
+        for piece in printed(rows):
             check.update(piece)
         fresh = check.hexdigest().encode()
         sums = b"".join({each + b"\n" for each in [*self._known(), fresh]})
         write_atomically(self._sums, sums, lasting=True)
         if stamp(self._path) != instead:
             return False
-        write_atomically(self._path, _printed(rows), lasting=True)
+        write_atomically(self._path, printed(rows), lasting=True)
         write_atomically(self._sums, fresh + b"\n", lasting=True)
         return True
 
@@ -344,9 +337,9 @@ class Manifest:
                     f"{self._path} was written by a newer oidkit",
                     remedy="update oidkit, or choose another folder",
                 )
-            first = head == ",".join(_EARLIER).encode()
+            first = head == ",".join(EARLIER).encode()
             if first or not known or _digest(data) in known:
-                return _parsed(data)
+                return parsed(data)
             if stamp(self._path) == self._seen:
                 return None
             # Another run may have been writing it just then.
@@ -356,85 +349,3 @@ class Manifest:
 
 def _digest(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).hexdigest().encode()
-
-
-def _frame(rows: Iterable[Sequence[str]]) -> pl.DataFrame:
-    """Turn rows of a journal into columns; those that make no sense are left out."""
-    parts = [pl.DataFrame(schema=_SCHEMA)]
-    pending = iter(rows)
-    while some := list(itertools.islice(pending, _AT_ONCE)):
-        well = [row for row in some if len(row) == len(COLUMNS)]
-        parts.append(pl.DataFrame(well, schema=_SCHEMA, orient="row").filter(_WELL))
-    return pl.concat(parts)
-
-
-def _with_rows(rows: pl.DataFrame, journals: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Add the rows of journals; of one file the last row counts, of several journals the good."""
-    if not journals:
-        return rows
-    fresh = pl.concat([_last_of_each(each) for each in journals])
-    if len(journals) > 1:
-        fresh = fresh.sort(pl.col("status") == "ok", maintain_order=True)
-        fresh = fresh.unique("path", keep="last", maintain_order=True)
-    if not rows.height and len(journals) == 1:
-        return fresh
-    return pl.concat([rows.join(fresh, on="path", how="anti"), fresh]).sort("path")
-
-
-def _last_of_each(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give the last row of each file, by path.
-
-    A million rows take 460 MB so; polars' `unique` of their paths took 400 MB more.
-    """
-    ordered = rows.sort("path", maintain_order=True)
-    path = ordered["path"]
-    last = (path != path.shift(-1)).fill_null(value=True)
-    return ordered if last.all() else ordered.filter(last)
-
-
-def _without_notes(rows: Iterable[Sequence[str]], notes: list[str]) -> Iterator[Sequence[str]]:
-    """Give the rows of a journal that speak of files; what the others say goes into *notes*."""
-    for row in rows:
-        if len(row) == len(COLUMNS) and row[_KIND] == SYNCED:
-            if row[_BYTES].isdecimal():
-                notes.append(row[_BYTES])
-        else:
-            yield row
-
-
-def _parsed(data: bytes) -> pl.DataFrame | None:
-    """Read rows, or give None where the bytes are no manifest."""
-    head = data.split(b"\n", 1)[0].decode("utf-8", errors="replace")
-    columns = next((each for each in (COLUMNS, _EARLIER) if head == ",".join(each)), None)
-    if columns is None:
-        return None
-    if not data.endswith(b"\n"):
-        # A row that was cut in its last fields still has a value for each that counts.
-        return None
-    try:
-        rows = pl.read_csv(
-            data,
-            schema=dict.fromkeys(columns, pl.String),
-            empty_string_is_null=False,
-            extra_columns="raise",
-            missing_columns="raise",
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    if columns == _EARLIER:
-        rows = rows.with_columns(pl.lit("0").alias(name) for name in _SIZE).select(COLUMNS)
-    return rows if rows.select(_WELL.all()).item() else None
-
-
-def _printed(rows: pl.DataFrame) -> Iterator[bytes]:
-    """Print the rows some at a time: all of them would be in memory twice more."""
-    for first in range(0, max(rows.height, 1), _PRINTED_AT_ONCE):
-        data = io.BytesIO()
-        some = rows.slice(first, _PRINTED_AT_ONCE)
-        some.with_columns(pl.all().replace("", None)).write_csv(data, include_header=not first)
-        yield data.getvalue()
-
-
-def _records(rows: pl.DataFrame) -> Iterator[Record]:
-    for path, kind, key, status, size, width, height, check, reason in rows.iter_rows():
-        yield Record(path, kind, key, status, int(size), check, reason, int(width), int(height))

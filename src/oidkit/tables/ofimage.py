@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from oidkit.errors import IntegrityError
+from oidkit.tables.written import as_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ def rows_of_image(files: Iterable[Path], image_id: str) -> list[dict[str, str]]:
     for path in files:
         if not path.is_file() or path.is_symlink():
             continue
-        try:
+        with as_written(path):
             # The points write ImageId where all others have ImageID.
             lazy = pl.scan_csv(path, infer_schema=False, glob=False)
             names = lazy.collect_schema().names()
@@ -36,11 +36,6 @@ def rows_of_image(files: Iterable[Path], image_id: str) -> list[dict[str, str]]:
             if column is None:
                 raise pl.exceptions.ColumnNotFoundError("ImageID")
             rows = lazy.filter(pl.col(column) == image_id).collect(engine="streaming").rows()
-        except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
-            raise IntegrityError(
-                f"{path} is not as a download writes it",
-                remedy="bring it back with: oid verify DIR --repair",
-            ) from error
         for row in rows:
             found[row] = {
                 name: value for name, value in zip(names, row, strict=True) if value is not None

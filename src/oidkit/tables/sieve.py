@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from oidkit.catalog import BUCKET_SPLITS
+from oidkit.schema import FLAGS
 from oidkit.tables.exhibit import PLACES
-from oidkit.tables.gathering import FLAGS, SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,7 +134,7 @@ class Sifter:
         exhibit = self.exhibit
         kept = np.ones(len(exhibit), dtype=np.bool_)
         if sieve.split:
-            kept &= np.isin(self._splits(), [SPLITS.index(each) for each in sieve.split])
+            kept &= np.isin(self._splits(), [BUCKET_SPLITS.index(each) for each in sieve.split])
         if sieve.label:
             kept &= np.any([exhibit.labels[each] for each in sieve.label], axis=0)
         if sieve.boxes is not None:
@@ -222,8 +223,8 @@ class Sifter:
         return dict(zip(exhibit.mids, counted.tolist(), strict=True))
 
     def _by_split(self, kept: Images) -> dict[str, int]:
-        counted = np.bincount(self._splits()[kept], minlength=len(SPLITS)).tolist()
-        return dict(zip(SPLITS, counted, strict=True))
+        counted = np.bincount(self._splits()[kept], minlength=len(BUCKET_SPLITS)).tolist()
+        return dict(zip(BUCKET_SPLITS, counted, strict=True))
 
     def _by_label(self, kept: Images) -> dict[str, int]:
         labels = self.exhibit.labels.items()

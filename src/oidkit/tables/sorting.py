@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import polars as pl
@@ -11,12 +11,13 @@ import polars as pl
 from oidkit.tables.pieces import column_of, read_rows, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from oidkit.tables.pieces import Piece
 
 __all__ = ["MOST_ROWS", "PART_ROWS", "in_order_of", "note_classes", "parts_of", "sorted_spans"]
 
+_Key = TypeVar("_Key", int, str)
 # A bucket larger than this is cut further, so that sorting it stays within memory.
 MOST_ROWS = 300_000
 # A class is read out of the parts that hold it, and each is checked as a whole.
@@ -58,25 +59,29 @@ def _spans(pieces: Sequence[Piece], key: tuple[str, ...]) -> Iterator[pl.DataFra
         return
     keys = [column_of(piece, key[0]) for piece in pieces]
     found, counts = np.unique(np.concatenate(keys), return_counts=True)
-    group: list[int] = []
-    rows = 0
-
-    def cut(low: int, high: int) -> list[Piece]:
-        return [
-            within(piece, values, low, high) for piece, values in zip(pieces, keys, strict=True)
-        ]
-
-    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-        if group and rows + count > most:
-            yield in_order_of(read_rows(cut(group[0], group[-1])), key)
-            group, rows = [], 0
-        if count <= most or len(key) == 1:
-            group.append(value)
-            rows += count
+    for low, high, rows in _groups(zip(found.tolist(), counts.tolist(), strict=True), most):
+        some = [within(piece, of, low, high) for piece, of in zip(pieces, keys, strict=True)]
+        if rows <= most or len(key) == 1:
+            yield in_order_of(read_rows(some), key)
         else:
-            yield from _slices(cut(value, value), key, count=count, most=most)
-    if group:
-        yield in_order_of(read_rows(cut(group[0], group[-1])), key)
+            yield from _slices(some, key, count=rows, most=most)
+
+
+def _groups(counts: Iterable[tuple[_Key, int]], most: int) -> Iterator[tuple[_Key, _Key, int]]:
+    """Put neighbouring keys together, as long as they have at *most* so many rows.
+
+    Gives the first and the last of each group, and its rows. A key with more of them is alone.
+    """
+    group: tuple[_Key, _Key, int] | None = None
+    for key, count in counts:
+        if group is not None and group[2] + count <= most:
+            group = (group[0], key, group[2] + count)
+            continue
+        if group is not None:
+            yield group
+        group = (key, key, count)
+    if group is not None:
+        yield group
 
 
 def _slices(
@@ -109,23 +114,15 @@ def _spans_of_text(pieces: Sequence[Piece], key: tuple[str, ...]) -> Iterator[pl
         yield in_order_of(lazy.collect(), key)
         return
     counts = lazy.group_by(key[0]).len().collect().sort(key[0])
-    group: list[str] = []
-    rows = 0
-    for value, count in counts.iter_rows():
-        if group and rows + count > MOST_ROWS:
-            yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
-            group, rows = [], 0
-        if count <= MOST_ROWS or len(key) == 1:
-            group.append(value)
-            rows += count
+    for low, high, rows in _groups(counts.iter_rows(), MOST_ROWS):
+        some = lazy.filter(pl.col(key[0]).is_between(pl.lit(low), pl.lit(high)))
+        if rows <= MOST_ROWS or len(key) == 1:
+            yield in_order_of(some.collect(), key)
             continue
-        for first, last in _ranges_of_images(count, MOST_ROWS):
-            within_range = pl.col(key[1]).is_between(pl.lit(first), pl.lit(last))
-            some = lazy.filter((pl.col(key[0]) == value) & within_range).collect()
-            if some.height:
-                yield in_order_of(some, key)
-    if group:
-        yield in_order_of(lazy.filter(pl.col(key[0]).is_in(group)).collect(), key)
+        for first, last in _ranges_of_images(rows, MOST_ROWS):
+            found = some.filter(pl.col(key[1]).is_between(pl.lit(first), pl.lit(last))).collect()
+            if found.height:
+                yield in_order_of(found, key)
 
 
 def parts_of(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:

@@ -18,6 +18,7 @@ from oidkit.imageids import distinct
 from oidkit.schema import LINE, Keep
 from oidkit.tables.among import among, image_numbers
 from oidkit.tables.holding import ODD, Holding
+from oidkit.tables.rejects import REJECTS
 from oidkit.tables.rowfilter import kept
 from oidkit.tables.several import NTH, in_order, of_first_class
 from oidkit.tables.texts import image_texts, published
@@ -140,7 +141,7 @@ class Table:
     @property
     def rejects_file(self) -> Path:
         """Where the rows lie that were set aside, with their line numbers and reasons."""
-        return self.folder / "rejects.csv"
+        return self.folder / REJECTS
 
     def count(self, mid: str) -> tuple[int, int]:
         """Give the number of rows and of images of a class, without reading any row."""

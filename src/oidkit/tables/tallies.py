@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from oidkit.tables.gathering import FLAGS, SPLITS
+from oidkit.catalog import BUCKET_SPLITS, SPLITS
+from oidkit.schema import FLAGS
+from oidkit.tables.exhibit import PLACES
+from oidkit.tables.sieve import BIN_EDGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,10 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tallied"]
 
-_SHARES = (0.0, 0.001, 0.01, 0.05, 0.2, 0.5)
 _RATIOS = (0.0, 1 / 3, 1 / 2, 2 / 3, 0.9, 1.1, 1.5, 2.0, 3.0)
-_BOXES = (0, 1, 2, 3, 5, 10, 20, 50)
-_PLACES = 8
 # COCO's areas of small, medium and large objects, in pixels.
 _SMALL, _MEDIUM = 32.0**2, 96.0**2
 _PLACE = ["split", "image"]
@@ -38,7 +38,7 @@ def tallied(found: DatasetRows, *, top: int) -> Plain:
 
     The keys are those of `oidkit.Statistics`; classes have no names yet.
     """
-    images = _images(found)
+    images = found.images()
     boxes = _measured(found)
     members = _members(found)
     return {
@@ -58,12 +58,6 @@ def tallied(found: DatasetRows, *, top: int) -> Plain:
         "points": _points(found.rows["points"]),
         "narratives": _narratives(found.rows["narratives"]),
     }
-
-
-def _images(found: DatasetRows) -> pl.DataFrame:
-    """Give every image that anything in the folder speaks of: split and image."""
-    frames = [*found.rows.values(), found.chosen, found.listed, found.files]
-    return pl.concat([frame.select(_PLACE) for frame in frames]).unique().sort(_PLACE)
 
 
 def _members(found: DatasetRows) -> pl.DataFrame:
@@ -114,7 +108,7 @@ def _splits(found: DatasetRows, images: pl.DataFrame) -> dict[str, dict[str, int
     sizes = whole.group_by("split").agg(pl.col("bytes").sum())
     counts["bytes"] = {(split,): total for split, total in sizes.iter_rows()}
     there = {key[0] for count in counts.values() for key in count}
-    names = [name for name in SPLITS if name in there or name != "challenge2018"]
+    names = [name for name in BUCKET_SPLITS if name in there or name in SPLITS]
     return {
         split: {word: count.get((split,), 0) for word, count in counts.items()} for split in names
     }
@@ -143,7 +137,7 @@ def _classes(found: DatasetRows, members: pl.DataFrame, boxes: pl.DataFrame) -> 
     plain = []
     for mid, splits in classes.items():
         total = {word: sum(each[word] for each in splits.values()) for word in counts}
-        by_split = {split: splits[split] for split in SPLITS if split in splits}
+        by_split = {split: splits[split] for split in BUCKET_SPLITS if split in splits}
         plain.append({"mid": mid, **total, "median_share": median.get(mid), "splits": by_split})
     return sorted(plain, key=lambda row: (-row["boxes"], -row["images"], row["mid"]))
 
@@ -193,7 +187,7 @@ def _box_sizes(boxes: pl.DataFrame) -> Plain:
     small, large = int((area < _SMALL).sum()), int((area >= _MEDIUM).sum())
     return {
         "median_share": shares.median(),
-        "shares": _histogram(shares.to_numpy(), _SHARES, last=1.0),
+        "shares": _histogram(shares.to_numpy(), BIN_EDGES["size"], last=1.0),
         "pixels": {
             "small": small,
             "medium": len(area) - small - large,
@@ -213,7 +207,7 @@ def _per_image(images: pl.DataFrame, boxes: pl.DataFrame) -> Plain:
         "median": number.median(),
         "most": number.max() or 0,
         "most_image": f"{split}/{image:016x}" if split else None,
-        "histogram": _histogram(number.to_numpy(), _BOXES),
+        "histogram": _histogram(number.to_numpy(), BIN_EDGES["boxes"]),
     }
 
 
@@ -221,9 +215,9 @@ def _places(boxes: pl.DataFrame) -> list[list[int]]:
     """Count the boxes by where their middle lies, in so many rows of as many columns."""
     sides = (("XMin", "XMax"), ("YMin", "YMax"))
     middles = boxes.select((pl.col(a) + pl.col(b)) / 2 for a, b in sides).drop_nulls()
-    at = np.clip(middles.to_numpy() * _PLACES, 0, _PLACES - 1).astype(np.int64)
-    counts = np.bincount(at[:, 1] * _PLACES + at[:, 0], minlength=_PLACES**2)
-    listed: list[list[int]] = counts.reshape(_PLACES, _PLACES).tolist()
+    at = np.clip(middles.to_numpy() * PLACES, 0, PLACES - 1).astype(np.int64)
+    counts = np.bincount(at[:, 1] * PLACES + at[:, 0], minlength=PLACES**2)
+    listed: list[list[int]] = counts.reshape(PLACES, PLACES).tolist()
     return listed
 
 

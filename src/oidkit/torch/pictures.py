@@ -13,16 +13,14 @@ from oidkit.api.exporting import read_folder
 from oidkit.api.numbering import Naming
 from oidkit.decoding import UndecodableError, opened
 from oidkit.errors import MalformedError, OidError
-from oidkit.formats.masks import pixels
+from oidkit.formats.masks import Runs, runs
 from oidkit.formats.model import Frame, Picture
-from oidkit.formats.objects import box_of
 from oidkit.torch.columns import Columns
 from oidkit.torch.targets import Objects, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
     from PIL import Image
 
 __all__ = ["OpenImagesDataset"]
@@ -103,25 +101,26 @@ class OpenImagesDataset:
         for number in np.flatnonzero(np.isnan(boxes[:, 0])).tolist():
             # A mask without a box has that of its pixels; without a mask nothing is left.
             mask = masks[number]
-            boxes[number] = (box_of(mask) if mask is not None else None) or (0, 0, 0, 0)
+            x, y, width, height = mask.box if mask is not None else (0, 0, 0, 0)
+            boxes[number] = (x, y, x + width, y + height)
         return Objects(
             boxes.astype(np.float32),
             columns.labels[first:stop].numpy(),
             columns.crowd[first:stop].numpy(),
-            masks if self._masks else None,
+            [mask.pixels if mask is not None else None for mask in masks] if self._masks else None,
         )
 
-    def _mask(self, number: int, image: Image.Image) -> NDArray[np.bool_] | None:
+    def _mask(self, number: int, image: Image.Image) -> Runs | None:
         path = self._columns.masks[number]
         alone = bool(torch.isnan(self._columns.boxes[number, 0]))
         if not path or not (self._masks or alone):
             return None
         picture = Picture("", "", Path(), image.width, image.height)
         try:
-            mask = pixels(Path(path), picture, Frame(image.width, image.height))
+            mask = runs(Path(path), picture, Frame(image.width, image.height))
         except MalformedError:
             # As exports do: one damaged file does not end an epoch.
             text = f"{path} cannot be read and is left out (see: oid verify DIR)"
             warnings.warn(text, stacklevel=2)
             return None
-        return mask if mask.any() else None
+        return mask if mask.area else None

@@ -73,14 +73,19 @@ export class Review {
     const close = async (save) => {
       if (!open) return;
       open = false;
-      if (save && input.value.trim() !== (image.review?.[key]?.note ?? "")) {
+      // At once: keys that are faster than the answer are not for the field.
+      input.readOnly = true;
+      if (document.activeElement === input) button.focus();
+      const note = input.value.trim();
+      if (save && note !== (image.review?.[key]?.note ?? "") && !(await this.save(image, key, { note }))) {
         // What could not be saved stays in its field.
-        if (!(await this.save(image, key, { note: input.value.trim() }))) return void (open = true);
+        open = true;
+        input.readOnly = false;
+        if (document.activeElement === button) input.focus();
+        return;
       }
-      const focused = document.activeElement === input;
       input.remove();
       button.setAttribute("aria-expanded", "false");
-      if (focused) button.focus();
     };
     input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" && event.key !== "Escape") return;
