@@ -26,9 +26,11 @@ from typing import Final, Literal, get_args
 from oidkit.errors import UsageError
 
 __all__ = [
+    "BEYOND_BOXABLE",
     "DIRECTORY_BYTES_PER_MASK",
     "IMAGE_BYTES",
     "LABELS",
+    "LABEL_WORDS",
     "LATEST",
     "MASK_BYTES",
     "OFFICIAL_HOSTS",
@@ -71,6 +73,10 @@ Label = Literal["boxes", "masks", "image-labels", "relationships", "points", "na
 RELEASES: Final[tuple[Release, ...]] = get_args(Release)
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 LABELS: Final[tuple[Label, ...]] = get_args(Label)
+LABEL_WORDS: Final = {label.replace("-", "_"): label.replace("-", " ") for label in LABELS}
+"""What numbers of a dataset call the rows of a label type -> how it reads."""
+BEYOND_BOXABLE: Final[frozenset[Label]] = frozenset({"image-labels", "points"})
+"""The label types that know more classes than the boxable ones."""
 LATEST: Final[Release] = "v7"
 SHARDS: Final = tuple("0123456789abcdef")
 """The first hex digits of image ids, each of which has a mask zip in every split."""
