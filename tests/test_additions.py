@@ -15,12 +15,14 @@ import pytest
 import label_oracle
 from oidkit import catalog
 from oidkit.formats.registry import FORMATS
-from oidkit.schema import SCHEMAS, files_of, header_of
+from oidkit.rotation import row_turner
+from oidkit.schema import BY_NAME, SCHEMAS, files_of, header_of
 from oidkit.tables.gathering import COUNTED, SHOWN
 from oidkit.testing import ReleaseSpec, make_release
 
 if TYPE_CHECKING:
     from oidkit.catalog import Label
+    from oidkit.schema import Schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "oidkit"
@@ -73,6 +75,24 @@ def test_a_label_type_has_rules(label: Label) -> None:
         assert len(files) == len(SCHEMAS[label])
 
 
+def coordinates_of(schema: Schema) -> list[str]:
+    """Name the columns that hold a place on the image."""
+    return [name for name, kind in schema.rules.items() if kind == "unit" and name != "Confidence"]
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if coordinates_of(BY_NAME[name])])
+def test_coordinates_of_a_label_type_turn(name: str) -> None:
+    """`--upright` turns each coordinate: `rotation.row_turner` knows its column by name."""
+    columns = coordinates_of(BY_NAME[name])
+    row = ["0.3" if "Max" in column else "0.1" for column in columns]
+    turn = row_turner(columns)
+    turned = turn(row, 180) if turn else row
+    stayed = [
+        column for column, *pair in zip(columns, row, turned, strict=True) if len({*pair}) < 2
+    ]
+    assert not stayed, f"rotation.py does not turn {', '.join(stayed)} of {name}"
+
+
 @pytest.mark.parametrize("label", catalog.LABELS)
 def test_a_label_type_is_in_a_made_release(label: Label, release: Path) -> None:
     """`testing.labels` writes each file of the latest release, with its columns and a row."""
@@ -88,13 +108,15 @@ def test_a_label_type_is_in_a_made_release(label: Label, release: Path) -> None:
 
 def test_the_oracle_knows_the_label_types() -> None:
     """What downloads are compared with has each type, in the releases that publish it."""
-    assert label_oracle.LABELS == catalog.LABELS
-    assert {name: catalog.labels_of(name) for name in catalog.RELEASES} == label_oracle.HAVING
+    published = {name: catalog.labels_of(name) for name in catalog.RELEASES}
+    assert label_oracle.LABELS == catalog.LABELS, "LABELS of tests/label_oracle.py is another list"
+    assert published == label_oracle.HAVING, "HAVING of tests/label_oracle.py says otherwise"
 
 
 def test_every_label_type_is_counted_and_shown() -> None:
     """`oid stats`, `report` and `view` read the rows of each type: `tables.gathering`."""
-    assert tuple(COUNTED) == tuple(SHOWN) == catalog.LABELS
+    read = tuple(COUNTED) == tuple(SHOWN) == catalog.LABELS
+    assert read, "COUNTED of tables/gathering.py has other label types"
 
 
 @pytest.mark.parametrize("label", catalog.LABELS)
