@@ -323,6 +323,18 @@ def test_the_architecture_names_every_module() -> None:
     assert named == there
 
 
+NOTES = [ROOT / "CONTRIBUTING.md", *sorted((DOCS / "design").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", NOTES, ids=name_of)
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """What is written for those who change the program names no file that has gone."""
+    named = re.findall(
+        r"\b((?:src|tests|docs|bench)/[\w/-]+\.\w+)\b", page.read_text(encoding="utf-8")
+    )
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 def test_every_variable_that_is_read_is_listed() -> None:
     """The page of variables names each one that the code looks up."""
     page = (DOCS / "reference" / "environment.md").read_text(encoding="utf-8")

@@ -25,6 +25,7 @@ from html_pages import HOSTILE, LIMIT, checked, read
 from mirrors import SPEC, made_mirror, tree
 from oidkit import Selection, Settings, stats
 from oidkit.api.contact import _jpeg
+from oidkit.catalog import LABEL_WORDS
 from oidkit.cli import main
 from oidkit.errors import UsageError
 from oidkit.events import Fetched, PhaseStarted
@@ -183,14 +184,13 @@ def most_numbers() -> dict[str, Any]:
     histogram = [{"from": 0, "to": 1, "count": 10**15}, {"from": 1, "to": None, "count": 3}]
     ratios = {"median": 1.0, "histogram": histogram, "unknown": 10**15}
     words = (*counts, "files", "missing", "failed", "mask_files", "bytes")
-    more = ("image_labels", "relationships", "points", "narratives")
     classes = [
         {"mid": long, "name": long, **counts, "median_share": 0.5, "splits": {}} for _ in range(600)
     ]
     labels = [{"mid": long, "name": long, "positive": 1, "negative": 2, "machine": 3}] * 20_000
     return {
         "splits": {
-            split: dict.fromkeys((*words, *more), 10**15)
+            split: dict.fromkeys((*words, *LABEL_WORDS), 10**15)
             for split in ("train", "validation", "test", "challenge2018")
         },
         "classes": classes,

@@ -26,10 +26,12 @@ from typing import Final, Literal, get_args
 from oidkit.errors import UsageError
 
 __all__ = [
+    "BEYOND_BOXABLE",
     "BUCKET_SPLITS",
     "DIRECTORY_BYTES_PER_MASK",
     "IMAGE_BYTES",
     "LABELS",
+    "LABEL_WORDS",
     "LATEST",
     "MASK_BYTES",
     "OFFICIAL_HOSTS",
@@ -74,6 +76,10 @@ SPLITS: Final[tuple[Split, ...]] = get_args(Split)
 BUCKET_SPLITS: Final = (*SPLITS, "challenge2018")
 """The folders of the image bucket. Lists may have images of the last one, annotations none."""
 LABELS: Final[tuple[Label, ...]] = get_args(Label)
+LABEL_WORDS: Final = {label.replace("-", "_"): label.replace("-", " ") for label in LABELS}
+"""What numbers of a dataset call the rows of a label type -> how it reads."""
+BEYOND_BOXABLE: Final[frozenset[Label]] = frozenset({"image-labels", "points"})
+"""The label types that know more classes than the boxable ones."""
 LATEST: Final[Release] = "v7"
 SHARDS: Final = tuple("0123456789abcdef")
 """The first hex digits of image ids, each of which has a mask zip in every split."""

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Choosing"]
 
-_BEYOND = {"image-labels", "points"}
-"""The label types that have more classes than the boxable ones."""
-
 
 @dataclass(slots=True)
 class Choosing:
@@ -62,7 +59,7 @@ class Choosing:
 
         """
         listed_alone = wanted.image_ids and not wanted.classes
-        beyond = not _BEYOND.isdisjoint(wanted.labels)
+        beyond = not catalog.BEYOND_BOXABLE.isdisjoint(wanted.labels)
         classes = [] if listed_alone else session.resolve(wanted.classes, beyond=beyond)
         excluded = session.resolve(wanted.exclude, beyond=beyond) if wanted.exclude else []
         mids: dict[str, Collection[str]] = {each.mid: {each.mid} for each in classes + excluded}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oidkit.api.opening import class_names, whole_dataset
+from oidkit.catalog import LABEL_WORDS
 from oidkit.dataset import describe
 from oidkit.errors import UsageError
 from oidkit.markup import columns_table
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Statistics", "counted", "stats"]
 
 _COUNTED = ("images", "files", "boxes", "masks")
-_RARE = ("missing", "failed", "negatives", "image_labels", "relationships", "points", "narratives")
+_RARE = ("missing", "failed", "negatives", *(word for word in LABEL_WORDS if word not in _COUNTED))
 _MOST_SHOWN = 10
 
 

@@ -106,7 +106,7 @@ class Writing:
         """Write what the classes beyond the boxable ones, and the attributes, are called."""
         release = self.session.settings.release_name
         lists = {}
-        if not {"image-labels", "points"}.isdisjoint(self.wanted.labels):
+        if not catalog.BEYOND_BOXABLE.isdisjoint(self.wanted.labels):
             lists["class-descriptions.csv"] = catalog.all_classes_file(release)
         if "relationships" in self.wanted.labels:
             lists["attributes-description.csv"] = catalog.attributes_file(release)

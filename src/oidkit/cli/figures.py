@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from oidkit.catalog import LABEL_WORDS
 from oidkit.cli.output import number
 from oidkit.quantities import bins_in_words, byte_count
 
@@ -26,10 +27,7 @@ _ROWS = {
     "boxes": "boxes",
     "masks": "masks",
     "mask_files": "  mask files",
-    "image_labels": "image labels",
-    "relationships": "relationships",
-    "points": "points",
-    "narratives": "narratives",
+    **LABEL_WORDS,
 }
 _ALWAYS = {"images", "files", "boxes", "masks"}
 

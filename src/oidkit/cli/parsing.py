@@ -123,11 +123,13 @@ def splits_of(options: Namespace) -> tuple[Split, ...]:
 
 def add_labels(parser: Parser) -> None:
     """Add ``--labels``, to be read by `labels_of`."""
+    from oidkit.catalog import LABELS
+
     parser.add_argument(
         "--labels",
         metavar="LIST",
-        help="label types with commas between: boxes, masks, image-labels, relationships, points, "
-        "narratives (default: boxes,masks, as far as the release has them)",
+        help=f"label types with commas between: {', '.join(LABELS)} "
+        "(default: boxes,masks, as far as the release has them)",
     )
 
 

@@ -3,7 +3,7 @@
 To add one: a module with a frozen class that fulfils `oidkit.formats.model.Format`, a row of
 `FORMATS`, and a row of `FLAGS` for each of its fields. A class that needs the categories while it
 prepares a picture has a field `categories`, which the run fills in. A writer that keeps files open
-has a `close` that may be called at any time.
+has a `close` that may be called at any time. CONTRIBUTING.md has the other files, and the tests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ __all__ = ["FLAGS", "FORMATS", "SHARDED", "Flag", "Home", "format_named", "with_
 class Home:
     """Where a format is: the class in a module of `oidkit.formats`, and what it needs.
 
-    `needs` are libraries by their import name, which the `extra` of the distribution installs.
+    `needs` are libraries by their import name, which the `extra` of the distribution installs. A
+    `sharded` one fulfils `oidkit.formats.model.Sharded` as well.
     """
 
     module: str
@@ -35,6 +36,7 @@ class Home:
     summary: str
     needs: tuple[str, ...] = ()
     extra: str = ""
+    sharded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +65,21 @@ FORMATS = {
         "Open Images' own files for datumaro and CVAT, and FiftyOne's folders",
     ),
     "oidv4": Home("oidv4", "Oidv4", "folders and Label/<id>.txt as the OIDv4 toolkit writes them"),
-    "webdataset": Home("webdataset", "WebDataset", "tar shards of images, JSON and masks"),
+    "webdataset": Home(
+        "webdataset", "WebDataset", "tar shards of images, JSON and masks", sharded=True
+    ),
     "parquet": Home(
         "parquet",
         "Parquet",
         "Parquet files and a card, for Hugging Face's datasets",
         needs=("pyarrow",),
         extra="parquet",
+        sharded=True,
     ),
     "imagefolder": Home("imagefolder", "ImageFolder", "folders for classification"),
 }
 
-SHARDED = ("webdataset", "parquet")
-"""Formats that fulfil `oidkit.formats.model.Sharded` as well."""
+SHARDED = tuple(name for name, home in FORMATS.items() if home.sharded)
 
 FLAGS: dict[str, Flag] = {
     "polygons": Flag(("coco",), bool, "masks as polygons (default: run lengths)"),

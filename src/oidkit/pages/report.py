@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from oidkit.catalog import LABEL_WORDS
 from oidkit.markup import block, escaped
 from oidkit.pages.charts import card, table
 from oidkit.pages.numbers import boxes, classes, labels, licences, pairs, sizes
@@ -44,10 +45,7 @@ _ROWS = {
     "boxes": "boxes",
     "masks": "masks",
     "mask_files": "mask files that are there",
-    "image_labels": "image labels",
-    "relationships": "relationships",
-    "points": "points",
-    "narratives": "narratives",
+    **LABEL_WORDS,
 }
 _ALWAYS = ("images", "files", "missing", "failed", "boxes", "masks")
 

@@ -56,9 +56,8 @@ SHOWN: Mapping[str, Mapping[str, Any]] = {
 }
 """What `gather` reads to show every annotation: the counted columns come first."""
 _MAY_LACK = frozenset(_CLICKS)
-_ROWS = re.compile(
-    r".+_(train|validation|test)_(boxes|masks|image-labels|relationships|points)\.csv"
-)
+_IN_ROWS = "|".join(label for label in COUNTED if label != "narratives")
+_ROWS = re.compile(rf".+_(train|validation|test)_({_IN_ROWS})\.csv")
 _LINES = re.compile(r".+_(train|validation|test)_(?:narratives|captions)\.jsonl")
 _IDS = re.compile(
     r"downloader_IDs_for_((?:m|g|oi)[0-9a-z_]+?)_(train|validation|test)(_negatives)?\.txt"
