@@ -189,6 +189,7 @@ def test_every_zip_broken_still_leaves_every_image(
     ended = bench.download()
     assert ended.code == 6
     assert "45 files failed" in ended.sentence
+    assert ended.sentence.endswith("; run the same command again, or check the copy at --source")
     assert objects(tree(bench.out), "images") == objects(undisturbed, "images")
     lost = {name for name in undisturbed if name.startswith("masks/")} - set(bench.before)
     assert len(lost) == 45

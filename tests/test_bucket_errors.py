@@ -127,7 +127,7 @@ def test_an_address_that_is_none(
 def test_keys_in_an_address_are_not_shown(store: Store, refused: Callable[..., str]) -> None:
     """They are refused, and are in no message."""
     said = refused(USAGE, *into("s3://me:secret@our-data/x"))
-    assert "holds no credentials" in said
+    assert "credentials do not belong in an address of" in said
     assert "secret" not in said
 
 

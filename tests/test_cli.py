@@ -206,7 +206,7 @@ def test_a_short_command_imports_what_it_needs(
         ("download Dog --min-area x", "argument --min-area: 'x' is not a number; see: oid down"),
         ("download Dog --min-area 1.5", "a smallest area of 1.5 makes no sense; give a share of"),
         ("download Dog --min-area nan", "a smallest area of nan makes no sense; give a share of"),
-        ("download Dog --release v9", "there is no release 'v9' of Open Images; choose one of v4"),
+        ("download Dog --release v9", "there is no release 'v9' of Open Images; choose from v4"),
         ("download Dog --workers 0", "the number of workers has to be at least 1"),
         ("download Dog --source none", "source 'none' does not exist"),
         ("download --classes-from none", "cannot read none: No such file or directory; check"),
@@ -214,7 +214,7 @@ def test_a_short_command_imports_what_it_needs(
         ("verify none", "none is no dataset of oidkit"),
         ("split --label /m/0gxl3 --subset all --input x", "there is no split 'all'"),
         ("split --label /m/0gxl3 --subset test --input x", "cannot read x"),
-        ("classes --tree --csv", "--tree and --csv do not go together; leave one of them out"),
+        ("classes --tree --csv", "--tree and --csv do not go together; leave out one of them"),
         ("classes --json --csv", "--json and --csv do not go together"),
     ],
 )

@@ -78,8 +78,7 @@ def describe(root: Location) -> Description | None:
 def _unreadable(path: Location) -> UsageError:
     return UsageError(
         f"{path} cannot be read",
-        remedy="choose another --out, or remove that one file if the folder is yours; "
-        "recipe.toml beside it says the same",
+        remedy="remove it and run the same download again, or choose another folder",
     )
 
 

@@ -166,7 +166,7 @@ class Manifest:
             raise UsageError(
                 f"the index at {place} has format {found.get('format')}, and this oidkit reads "
                 f"format {FORMAT}",
-                remedy="install a newer oidkit" if newer else "push it again to another place",
+                remedy="update oidkit" if newer else "push it again to another place",
             )
         said = found.pop("sha256", None)
         if said != _digest(found):

@@ -260,7 +260,7 @@ def header_of(schema: Schema, columns: Sequence[str], *, file: str) -> tuple[str
             remedy="check that --source is a whole mirror of this release",
         )
     if len(set(columns)) != len(columns):
-        raise MalformedError(f"{file} names a column twice", remedy="check the source")
+        raise MalformedError(f"{file} names a column twice", remedy="check the copy at --source")
     return tuple(columns)
 
 

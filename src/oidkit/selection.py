@@ -336,12 +336,12 @@ class Selection:
         if self.label_source == "human" and self.min_confidence:
             raise UsageError(
                 "min-confidence is about labels by machine, and label-source leaves these out",
-                remedy="leave out one of the two",
+                remedy="leave out one of them",
             )
         if self.label_source == "machine" and self.negatives and "points" not in self.labels:
             raise UsageError(
                 "negatives were verified by humans, and label-source leaves these out",
-                remedy="leave out one of the two",
+                remedy="leave out one of them",
             )
 
 

@@ -105,7 +105,7 @@ def _check_bucket(text: str) -> None:
         raise UsageError(f"'{text}' names no bucket", remedy=f"write {scheme}://bucket/prefix")
     if "@" in bucket:
         raise UsageError(
-            f"an address of {scheme}:// holds no credentials",
+            f"credentials do not belong in an address of {scheme}://",
             remedy="give them by the variables or files that are usual for it",
         )
     if not _BUCKET_NAME.fullmatch(bucket):

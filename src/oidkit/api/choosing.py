@@ -72,7 +72,7 @@ class Choosing:
                     because = "" if each == other else f", as a kind of {other},"
                     raise UsageError(
                         f"{each} is asked for and{because} excluded: no image would be left",
-                        remedy="leave out one of the two",
+                        remedy="leave out one of them",
                     )
         listed = wanted.image_ids
         if not isinstance(listed, ImageList):

@@ -64,7 +64,7 @@ class Settings:
                 return release
         raise UsageError(
             f"there is no release '{asked}' of Open Images",
-            remedy=f"choose one of {', '.join(catalog.RELEASES)}",
+            remedy=f"choose from {', '.join(catalog.RELEASES)}",
         )
 
     @property

@@ -118,7 +118,7 @@ class Turning:
         try:
             return turn(data, degrees) if degrees else data
         except CannotTurnError as error:
-            raise IntegrityError(f"{path}: {error}", remedy="check the source") from error
+            raise IntegrityError(f"{path}: {error}", remedy="check the copy at --source") from error
 
     def fits(self, image_id: str, data: bytes) -> bool:
         """Tell whether a JPEG that no record knows is turned as its image has to be."""

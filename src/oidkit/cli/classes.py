@@ -64,7 +64,7 @@ def _check(options: Namespace) -> None:
     for one, other in rivals:
         if getattr(options, one[2:]) and getattr(options, other[2:]):
             raise UsageError(
-                f"{one} and {other} do not go together", remedy="leave one of them out"
+                f"{one} and {other} do not go together", remedy="leave out one of them"
             )
 
 

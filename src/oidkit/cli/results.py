@@ -35,7 +35,7 @@ def tell_troubles(summary: Summary, *, listed: str = "manifest.csv", besides: st
         say(f"{are} not at the source, as listed in {summary.out}/.oid/{listed}")
     if failed:
         first = f", the first: {summary.first_failure}" if summary.first_failure else ""
-        say(f"{number(failed, 'file')} failed{first}; {besides}run the same command again")
+        say(f"{number(failed, 'file')} failed{first}; {besides}{_remedy(summary)}")
 
 
 def tell_shards(summary: ShardSummary) -> None:
@@ -57,3 +57,9 @@ def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:
     listed = list(rows)
     width = max(len(word) for word, _ in listed)
     return [f"{word:<{width}}  {text}" for word, text in listed]
+
+
+def _remedy(summary: Summary) -> str:
+    """Say what helps: what came damaged in every try may well come so again."""
+    again = "run the same command again"
+    return f"{again}, or check the copy at --source" if summary.damaged else again

@@ -274,7 +274,7 @@ def _by_pillow(data: bytes, name: str) -> tuple[Bytes, int, int]:
     except UndecodableError as error:
         raise MalformedError(
             f"{name} is not a PNG that can be read",
-            remedy="fetch it again: oid verify DIR --repair",
+            remedy="bring it back with: oid verify DIR --repair",
         ) from error
     height, width = grey.shape
     return np.packbits(grey >= _HALF, axis=1), width, height

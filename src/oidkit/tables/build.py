@@ -158,7 +158,7 @@ class TableBuilder:
             # Such a file has no header, and a shard of a small release may have no line either.
             state.columns = ("ImageID", LINE)
         if not state.columns:
-            raise MalformedError(f"{self._name} is empty", remedy="check the source")
+            raise MalformedError(f"{self._name} is empty", remedy="check the copy at --source")
         if state.rejects > REJECT_SHARE * (state.rows + state.rejects):
             raise MalformedError(
                 f"{state.rejects} of {state.rows + state.rejects} rows of {self._name} are bad, "
@@ -207,7 +207,7 @@ class TableBuilder:
             if len(whole) > _LONGEST_LINE + BLOCK_BYTES:
                 raise MalformedError(
                     f"{self._name} has a line of more than {len(whole)} bytes",
-                    remedy="check that the source serves the CSV as published",
+                    remedy="check the copy at --source",
                 )
             self._pieces = [whole]
             return False
@@ -362,7 +362,8 @@ class TableBuilder:
             wrong = "does not match its MD5"
         if wrong:
             raise IntegrityError(
-                f"{self._name} {wrong}", remedy="run the same command again, or check the source"
+                f"{self._name} {wrong}",
+                remedy="run the same command again, or check the copy at --source",
             )
 
     def _assemble(self) -> Table:

@@ -75,7 +75,7 @@ class Body:
             raise MalformedError(
                 f"{self.name} is refused: it has {count:,} bytes or more, of which {self.most:,}"
                 " may be",
-                remedy="check the source",
+                remedy="check the copy at --source",
             )
 
     def cancel(self) -> None:

@@ -78,7 +78,10 @@ class DirectoryJob(Body):
             reply.status in CHANGED or not same_object(self.etag, reply.etag)
         ):
             self._restart()
-            raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
+            raise SourceError(
+                f"{self.name} changed on the source while it was read",
+                remedy="run the same command again",
+            )
         most = asked.suffix or 0
         # Some servers answer a range that holds the whole object with the whole object.
         whole = reply.status == HTTPStatus.OK and reply.total is not None and reply.total <= most
@@ -161,7 +164,7 @@ class DirectoryJob(Body):
             raise error
         if isinstance(error, ChangedError) and self.etag is None:
             error = MalformedError(
-                f"{self.name} is empty, so it is no zip", remedy="check the source"
+                f"{self.name} is empty, so it is no zip", remedy="check the copy at --source"
             )
         self.error = error
         return ()

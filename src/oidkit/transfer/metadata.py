@@ -66,7 +66,7 @@ class FileJob(Body):
         self.page = body
         refuse_page(body, self.name)
         if not body:
-            raise IntegrityError(f"{self.name} is empty", remedy="check the source")
+            raise IntegrityError(f"{self.name} is empty", remedy="check the copy at --source")
         self.content, self.page, self.etag = body, None, self._reply.etag
         return ()
 
@@ -119,7 +119,10 @@ class TableJob(Body):
         builder, start = self._builder, self._asked.start or 0
         if reply.status in CHANGED or not same_object(reply.etag, builder.etag):
             builder.discard()
-            raise SourceError(f"{self.name} changed while it was read", remedy="run it again")
+            raise SourceError(
+                f"{self.name} changed on the source while it was read",
+                remedy="run the same command again",
+            )
         total = builder.size if builder.size is not None else reply.total or 0
         try:
             refuse_other_range(reply, self.name, start=start, stop=total, total=total)
@@ -190,4 +193,6 @@ def _check(name: str, body: bytes, known: Checksums) -> None:
     elif known.crc32c is not None and google_crc32c.value(body) != known.crc32c:
         wrong = "does not match its CRC-32C"
     if wrong:
-        raise IntegrityError(f"{name} {wrong}", remedy="run it again, or check the source")
+        raise IntegrityError(
+            f"{name} {wrong}", remedy="run the same command again, or check the copy at --source"
+        )
