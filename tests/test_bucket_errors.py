@@ -195,6 +195,16 @@ def test_what_belongs_to_something_else(store: Store, refused: Callable[..., str
     assert store.tree("others") == {"readme.txt": b"theirs"}
 
 
+def test_an_object_in_the_place_of_the_folder(store: Store, refused: Callable[..., str]) -> None:
+    """It is seen, as a file is on a disk, and stays alone; an empty one may stand for a folder."""
+    store.put("archive.tar", b"theirs")
+    said = refused(USAGE, *into(f"s3://{BUCKET}/archive.tar"))
+    assert f"s3://{BUCKET}/archive.tar is an object, not a folder; choose another --out" in said
+    assert store.keys("archive.tar") == ["archive.tar"]
+    store.put("marked", b"")
+    assert main([*into(f"s3://{BUCKET}/marked"), "--no-images", "--labels", "boxes"]) == 0
+
+
 @pytest.mark.parametrize("command", ["verify", "stats", "export"])
 def test_where_no_dataset_is(store: Store, refused: Callable[..., str], command: str) -> None:
     """What reads a dataset says that there is none."""
