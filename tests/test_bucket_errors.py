@@ -391,11 +391,14 @@ def test_the_end_of_a_download_names_what_reads_a_bucket(
 ) -> None:
     """A bucket is called one, and the command that is named works there."""
     env = user_of(store, tmp_path / "home", OID_CACHE=str(tmp_path / "cache"))
-    done = run(*into(f"s3://{BUCKET}/told"), env=env | {"OID_SOURCE": server.url})
+    env |= {"OID_SOURCE": server.url}
+    planned = run(*into(f"s3://{BUCKET}/told"), "--dry-run", env=env).stdout.decode().splitlines()
+    assert [line.split("  ")[0] for line in planned[-2:]] == ["to store", "bucket"]
+    done = run(*into(f"s3://{BUCKET}/told"), env=env)
     assert done.returncode == COMPLETE_BUT_MISSING
     *_, place, command = done.stdout.decode().splitlines()
     assert place == f"bucket    s3://{BUCKET}/told"
-    assert command == f"stats     oid stats s3://{BUCKET}/told"
+    assert command == f"next      oid stats s3://{BUCKET}/told"
     assert run(*command.split()[2:], env=env).returncode == 0
     verified = run("verify", f"s3://{BUCKET}/told", "--quiet", env=env)
     assert b"0 absent from the bucket" in verified.stdout
