@@ -195,6 +195,16 @@ def test_what_belongs_to_something_else(store: Store, refused: Callable[..., str
     assert store.tree("others") == {"readme.txt": b"theirs"}
 
 
+def test_an_object_in_the_place_of_the_folder(store: Store, refused: Callable[..., str]) -> None:
+    """It is seen, as a file is on a disk, and stays alone; an empty one may stand for a folder."""
+    store.put("archive.tar", b"theirs")
+    said = refused(USAGE, *into(f"s3://{BUCKET}/archive.tar"))
+    assert f"s3://{BUCKET}/archive.tar is an object, not a folder; choose another --out" in said
+    assert store.keys("archive.tar") == ["archive.tar"]
+    store.put("marked", b"")
+    assert main([*into(f"s3://{BUCKET}/marked"), "--no-images", "--labels", "boxes"]) == 0
+
+
 @pytest.mark.parametrize("command", ["verify", "stats", "export"])
 def test_where_no_dataset_is(store: Store, refused: Callable[..., str], command: str) -> None:
     """What reads a dataset says that there is none."""
@@ -381,11 +391,14 @@ def test_the_end_of_a_download_names_what_reads_a_bucket(
 ) -> None:
     """A bucket is called one, and the command that is named works there."""
     env = user_of(store, tmp_path / "home", OID_CACHE=str(tmp_path / "cache"))
-    done = run(*into(f"s3://{BUCKET}/told"), env=env | {"OID_SOURCE": server.url})
+    env |= {"OID_SOURCE": server.url}
+    planned = run(*into(f"s3://{BUCKET}/told"), "--dry-run", env=env).stdout.decode().splitlines()
+    assert [line.split("  ")[0] for line in planned[-2:]] == ["to store", "bucket"]
+    done = run(*into(f"s3://{BUCKET}/told"), env=env)
     assert done.returncode == COMPLETE_BUT_MISSING
     *_, place, command = done.stdout.decode().splitlines()
     assert place == f"bucket    s3://{BUCKET}/told"
-    assert command == f"stats     oid stats s3://{BUCKET}/told"
+    assert command == f"next      oid stats s3://{BUCKET}/told"
     assert run(*command.split()[2:], env=env).returncode == 0
     verified = run("verify", f"s3://{BUCKET}/told", "--quiet", env=env)
     assert b"0 absent from the bucket" in verified.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 import cli_runs
 from cli_runs import sentence
 from oidkit.catalog import LABELS
-from oidkit.cli import COMMANDS, main, parser_of
+from oidkit.cli import COMMANDS, EXAMPLES, main, parser_of
 
 if TYPE_CHECKING:
     from oidkit.testing import MirrorServer
@@ -30,14 +31,14 @@ SELECTION = {
     *("--original", "--upright"),
 }
 FLAGS = {
-    "classes": {"--tree", "--all", "--counts", "--json", "--csv", "--index"},
+    "classes": {"--tree", "--all", "--counts", "--json", "--csv", "--quiet", "--index"},
     "download": SELECTION
     | {
         *("--out", "--workers", "--dry-run", "--recipe", "--export", "--export-out"),
         *("--json", "--quiet", "--index", "--no-folder", "--shard-size"),
         *("--engine", "--ray-address", "--requests-per-second"),
     },
-    "split": {"--label", "--subset", "--input", "--output-dir", "--force"},
+    "split": {"--label", "--subset", "--input", "--output-dir", "--force", "--json"},
     "fetch": {
         *("--download_folder", "--download-folder", "--num_processes", "--num-processes"),
         *("--json", "--quiet"),
@@ -51,13 +52,13 @@ FLAGS = {
     "view": SELECTION | {"--plan", "--port", "--no-browser", "--quiet", "--index"},
     "review": {"--merge", "--json"},
     "stats": {"--top", "--json"},
-    "report": {"--out", "--quiet"},
+    "report": {"--out", "--json", "--quiet"},
     "verify": {"--repair", "--json", "--quiet", "--index"},
     "index info": {"--check", "--json"},
     "index build": {"--check", "--split", "--labels", "--no-metadata", "--json", "--quiet"},
     "index push": {"--json", "--quiet"},
     "index pull": {"--json", "--quiet"},
-    "demo": {"--out"},
+    "demo": {"--out", "--quiet"},
 }
 HEAVY = ("polars", "numpy", "rich", "pycurl", "PIL", "asyncio", "filelock", "oidkit.api")
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and devices as POSIX has them")
@@ -86,7 +87,58 @@ def test_help_documents_every_flag(command: str, capsys: pytest.CaptureFixture[s
     assert text.startswith(f"usage: oid {command}")
     for action in parser_of(command)._actions:
         assert action.help
-        assert all(flag in text for flag in action.option_strings)
+        if action.help != argparse.SUPPRESS:
+            assert all(flag in text for flag in action.option_strings)
+
+
+@pytest.mark.parametrize("command", ["", "index", *COMMANDS])
+def test_help_fits_into_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal that is as narrow as they used to be breaks no line of it."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*command.split(), "--help"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_with_an_example_that_is_taken(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it shows is a line of that command, with flags and arguments that it has."""
+    assert main([*command.split(), "--help"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    words = last.removeprefix("example: ").split()
+    assert " ".join(words) == EXAMPLES[command]
+    at = 1 + len(command.split())
+    assert words[:at] == ["oid", *command.split()]
+    parser_of(command).parse_intermixed_args(words[at:])
+
+
+def test_a_flag_that_means_the_same_reads_the_same() -> None:
+    """A flag has one value and one text in all commands, but for those that mean their own."""
+    own = {"--out", "--annotations", "--check", "--json", "--no-metadata", "--seed"}
+    own |= {"--shard-size", "--upright"}
+    found: dict[str, set[tuple[object, ...]]] = {}
+    for command in COMMANDS:
+        for action in parser_of(command)._actions:
+            if action.help != argparse.SUPPRESS:
+                told = (action.metavar, repr(action.default), action.help)
+                for flag in action.option_strings:
+                    found.setdefault(flag, set()).add(told if flag not in own else ())
+    assert [flag for flag, told in found.items() if len(told) > 1] == []
+
+
+@pytest.mark.parametrize("command", ["stats", "review", "report", "demo"])
+def test_what_reads_no_source_takes_its_flags_and_does_not_show_them(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script may give every command the same flags; its reader is told of those that count."""
+    folder = [] if command == "demo" else ["DIR"]
+    given = parser_of(command).parse_args([*folder, "--source", "here", "--release", "v6"])
+    assert (given.source, given.release) == ("here", "v6")
+    assert main([command, "--help"]) == 0
+    assert "--source" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["download", "index build"])

@@ -165,11 +165,39 @@ def test_a_download_is_summed_up_for_people(
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [
-        *("images", "masks", "boxes", "received", "folder", "report")
+        *("images", "masks", "boxes", "received", "folder", "next")
     ]
     assert " fetched, " in lines[0]
     assert main(arguments) == 0
     assert " there before)" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_the_summary_lines_up_whatever_it_counts(
+    mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A label type with a long name moves all the values, that of the last line too."""
+    line = ["download", "Handgun", "--labels", "image-labels", "--source", str(mirror), "--quiet"]
+    assert main(line) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("image-labels  ")
+    assert {line[12:14] for line in lines} == {"  "}
+    assert " " not in {line[14] for line in lines}
+
+
+def test_a_folder_by_its_address_is_a_folder(
+    mirror: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What file:// names needs disk, is called a folder, and has an export beside it."""
+    place = Path("by address").absolute().as_uri()
+    line = ["download", "Handgun", "--source", str(mirror), "--out", place, "--quiet"]
+    assert main([*line, "--dry-run"]) == 0
+    *_, disk, folder = capsys.readouterr().out.splitlines()
+    assert (disk.split()[0], folder.split()[0]) == ("disk", "folder")
+    assert main([*line, "--export", "csv"]) == 0
+    assert Path("by address-csv").is_dir()
+    capsys.readouterr()
+    assert main(["verify", place, "--quiet", "--source", str(mirror)]) == 0
+    assert "0 absent from the folder" in capsys.readouterr().out
 
 
 def test_flags_and_classes_mix(mirror: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,8 +263,13 @@ def test_split_writes_the_two_files_of_the_script(
     assert main(line) == 2
     assert "m0gxl3_annotations.csv is there with other content" in sentence(capsys)
     assert kept.read_bytes() == b"mine\n"
-    assert main([*line, "--force"]) == 0
+    assert main([*line, "--force", "--json"]) == 0
     assert kept.read_bytes() == right
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["mid"], second["mid"]) == ("/m/0gxl3", "/m/06nrc")
+    assert Path(first["annotations_file"]) == kept
+    assert first["rows"] == right.count(b"\n") - 1
+    assert Path(first["ids_file"]).read_text().count("\n") == first["images"]
 
 
 def test_verify_lists_what_is_wrong_and_repairs_it(

@@ -15,7 +15,7 @@ import pytest
 
 from mirrors import environment, published, start, tree
 from oidkit import catalog
-from oidkit.api import Settings, download, early
+from oidkit.api import Settings, download, early, plan
 from oidkit.api.aside import set_aside
 from oidkit.api.early import is_certain
 from oidkit.api.session import Session
@@ -229,7 +229,10 @@ def test_other_boxes_leave_no_image_that_was_not_asked_for(mirror: Path, tmp_pat
 def test_a_source_that_goes_away_leaves_what_came_for_the_next_run(
     mirror: Path, plain: Mapping[str, bytes], tmp_path: Path
 ) -> None:
-    """The images wait out of sight; the next run puts them into their places and asks no more."""
+    """The images wait out of sight; the next run puts them into their places and asks no more.
+
+    A plan that is made meanwhile counts them as there, and touches nothing.
+    """
 
     def hook(request: RequestInfo) -> Fault | None:
         if request.path != BOXES:
@@ -244,6 +247,10 @@ def test_a_source_that_goes_away_leaves_what_came_for_the_next_run(
         assert len(here) > 5
         assert all(path.startswith(".oid/early-") for path in here)
         server.hook = None
+        before = tree(tmp_path / "out")
+        planned = plan(HANDGUNS, tmp_path / "out", settings=held)
+        assert planned.images[0].present == len(here)
+        assert tree(tmp_path / "out") == before
         summary = download(HANDGUNS, tmp_path / "out", settings=held)
         again = {path for path, count in asked(server).items() if count > 1}
     assert summary.images.present == len(here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import json
 import random
 import re
 import shutil
@@ -353,8 +354,11 @@ def test_the_command(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.out.startswith("report  page.html (")
     assert printed.err == ""
     read(Path("page.html"))
-    assert main(["report", str(out)]) == 0
-    assert "drawing: 60 of 60" in capsys.readouterr().err
+    assert main(["report", str(out), "--out", "page.html", "--json"]) == 0
+    printed = capsys.readouterr()
+    size = Path("page.html").stat().st_size
+    assert json.loads(printed.out) == {"out": "page.html", "bytes": size}
+    assert "drawing: 60 of 60" in printed.err
 
 
 def test_download_names_the_report(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -363,7 +367,7 @@ def test_download_names_the_report(whole: Path, capsys: pytest.CaptureFixture[st
     line = ["download", "Handgun", "--source", str(mirror), "--split", "test", "--quiet"]
     assert main([*line, "--out", "my guns"]) == 3
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "report    oid report 'my guns'"
+    assert last == "next      oid report 'my guns'"
     assert main([*line, "--out", "none", "--no-images"]) == 0
     assert "oid report" not in capsys.readouterr().out
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import oidkit
 from oidkit import catalog, cluster, errors, events
-from oidkit.cli import COMMANDS, parser_of
+from oidkit.cli import COMMANDS, EXAMPLES, parser_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -73,6 +73,9 @@ def cli_page() -> Iterator[str]:
     for command in COMMANDS:
         yield from _command(command)
     yield from ["## Flags that every command has", ""]
+    yield "`stats`, `review`, `report` and `demo` read no source: to them the first three change"
+    yield "nothing."
+    yield ""
     yield from _table(("flag", "meaning"), [_flag(each) for each in _common()])
 
 
@@ -83,7 +86,7 @@ def _actions(command: str) -> list[argparse.Action]:
 
 def _common() -> list[argparse.Action]:
     shared = {"source", "cache", "release", "debug"}
-    return [each for each in _actions("demo") if each.dest in shared]
+    return [each for each in _actions("download") if each.dest in shared]
 
 
 def _command(command: str) -> Iterator[str]:
@@ -94,6 +97,10 @@ def _command(command: str) -> Iterator[str]:
     yield from ["```", ""]
     rows = [_flag(each) for each in own]
     yield from _table(("argument or flag", "meaning"), rows)
+    for group in parser_of(command)._action_groups:  # noqa: SLF001 - as above
+        if group.description:
+            yield from [f"The {group.title}:", "", "```", group.description, "```", ""]
+    yield from [f"Example: `{EXAMPLES[command]}`", ""]
 
 
 def _usage(action: argparse.Action) -> str:

@@ -40,7 +40,10 @@ class Objects(Protocol):
         ...
 
     def facts(self, key: str) -> Facts | None:
-        """Say what is known of an object; None where there is none."""
+        """Say what is known of an object; None where there is none.
+
+        The empty key stands for the object whose whole key is the prefix.
+        """
         ...
 
     def read(self, key: str) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from oidkit import catalog, ownership
-from oidkit.dataset import Dataset
+from oidkit.dataset import Dataset, read_dataset
 from oidkit.disk import is_left, naming, remove
 from oidkit.objectpath import ObjectPath
 from oidkit.tables import Manifest
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from oidkit.disk import Record
+    from oidkit.objectpath import Location
 
-__all__ = ["Aside", "set_aside"]
+__all__ = ["Aside", "left_aside", "set_aside"]
 
 _FRONT = "early-"
 
@@ -86,6 +87,21 @@ class Aside:
             own.manifest.close()
 
 
+def left_aside(root: Location) -> Aside | None:
+    """Look at what a dead run has left for the next one, without writing; None where it is none."""
+    if isinstance(root, ObjectPath):
+        return None
+    first = next(iter(_left(root / ".oid")), None)
+    kept = read_dataset(first) if first is not None else None
+    return Aside(root, f".oid/{kept.root.name}", _own=kept) if kept is not None else None
+
+
+def _left(records: Path) -> list[Path]:
+    """List the places of runs that are no more; the first is the one that the next run takes."""
+    found = sorted(records.glob(f"{_FRONT}*"))
+    return [path for path in found if not path.is_symlink() and path.is_dir() and is_left(path)]
+
+
 @contextlib.contextmanager
 def set_aside(dataset: Dataset) -> Iterator[Aside | None]:
     """Give the place for what comes early into a dataset, with what a dead run has left there.
@@ -101,9 +117,7 @@ def set_aside(dataset: Dataset) -> Iterator[Aside | None]:
     token = ownership.claim()
     mine = records / f"{_FRONT}{token}"
     try:
-        for path in sorted(records.glob(f"{_FRONT}*")):
-            if path.is_symlink() or not path.is_dir() or not is_left(path):
-                continue
+        for path in _left(records):
             with contextlib.suppress(OSError):
                 # Of several runs that try it one succeeds.
                 remove(path) if mine.exists() else path.rename(mine)

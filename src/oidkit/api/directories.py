@@ -48,9 +48,9 @@ def mask_indexes(session: Session, wanted: Mapping[str, Sequence[str]]) -> Found
             if len(index.find(todo[key])) == len(set(todo[key])):
                 del todo[key]
     if todo:
-        session.on_event(PhaseStarted("mask directories", len(todo)))
+        session.on_event(PhaseStarted("mask indexes", len(todo)))
         _Directories(session, found).bring(todo)
-        session.on_event(PhaseEnded("mask directories"))
+        session.on_event(PhaseEnded("mask indexes"))
     return {
         key: index if isinstance(index, OidError) else index.only(wanted[key])
         for key, index in found.items()

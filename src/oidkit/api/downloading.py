@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from oidkit import catalog
-from oidkit.api.aside import set_aside
+from oidkit.api.aside import left_aside, set_aside
 from oidkit.api.choosing import Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
@@ -147,7 +147,8 @@ def plan(
         for work in works:
             work.choosing.prepare()
         present = read_dataset(root) if root is not None else None
-        return _summed([work.plan(present) for work in works])
+        aside = left_aside(root) if root is not None else None
+        return _summed([work.plan(present, aside=aside) for work in works])
 
 
 def annotate(

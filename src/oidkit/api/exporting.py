@@ -227,7 +227,7 @@ class _Run:
 
     def carry_out(self, processes: int) -> None:
         """Make every picture, in so many processes."""
-        self.on_event(PhaseStarted("export", len(self.pictures)))
+        self.on_event(PhaseStarted("exporting", len(self.pictures)))
         self.summary.pictures = dict.fromkeys(self.pictures.splits, 0)
         try:
             with contextlib.closing(made_by(processes, self.pictures, self.making)) as batches:
@@ -241,7 +241,7 @@ class _Run:
         finally:
             # A writer that keeps files open may have a way to let go of them.
             getattr(self.writer, "close", lambda: None)()
-        self.on_event(PhaseEnded("export"))
+        self.on_event(PhaseEnded("exporting"))
 
     def _take(self, batch: Sequence[Picture], found: Sequence[Made]) -> None:
         for picture, made in zip(batch, found, strict=True):

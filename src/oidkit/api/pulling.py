@@ -92,7 +92,7 @@ class _Pull:
         every = len(manifest.files) + len(manifest.masks) + len(manifest.tables)
         todo = len(files) + len(masks) + len(tables)
         self.present = every - todo
-        self.session.on_event(PhaseStarted("pull", todo))
+        self.session.on_event(PhaseStarted("pulling", todo))
         self.shared.bring_files(files)
         self._told("files", files)
         place = self.shared.place.name
@@ -111,7 +111,7 @@ class _Pull:
                 self._take_table(key, tables[key], contents)
         with suppress(OSError):  # there is none, or another run works in it
             (cache.root / "pulled").rmdir()
-        self.session.on_event(PhaseEnded("pull"))
+        self.session.on_event(PhaseEnded("pulling"))
 
     def _told(self, kind: str, items: Mapping[str, Item]) -> None:
         for key, item in items.items():

@@ -139,7 +139,7 @@ class _Push:
             )
         splits = {split: some for split in catalog.SPLITS if (some := _whole_split(split, masks))}
         count = len(tables) + len(masks) + len(splits) + len(files)
-        self.session.on_event(PhaseStarted("push", count))
+        self.session.on_event(PhaseStarted("pushing", count))
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="oidkit-push") as self._pool:
             try:
                 found = Manifest(
@@ -155,7 +155,7 @@ class _Push:
             finally:
                 for each in self._waiting:
                     each.cancel()
-        self.session.on_event(PhaseEnded("push"))
+        self.session.on_event(PhaseEnded("pushing"))
         return found
 
     # -- what is sent ---------------------------------------------------------------------------

@@ -34,6 +34,11 @@ class SplitResult:
     ids_file: Path
     annotations_file: Path
 
+    def as_dict(self) -> dict[str, object]:
+        """Give it as plain values, as ``--json`` prints it."""
+        files = {"ids_file": str(self.ids_file), "annotations_file": str(self.annotations_file)}
+        return {"mid": self.mid, "rows": self.rows, "images": self.images, **files}
+
 
 @dataclass(slots=True)
 class _Sink:

@@ -148,10 +148,10 @@ class Work:
 
     # -- plan -----------------------------------------------------------------------------------
 
-    def plan(self, dataset: Dataset | None) -> Plan:
-        """Lay what is chosen beside what is there, and estimate what that costs."""
+    def plan(self, dataset: Dataset | None, *, aside: Aside | None = None) -> Plan:
+        """Lay what is chosen beside what is there and waits *aside*; estimate what that costs."""
         self.session.on_event(PhaseStarted("planning"))
-        laid = self._lay(dataset, None)
+        laid = self._lay(dataset, aside)
         elsewhere = self.origins.elsewhere if self.origins else 0
         to_receive = image_bytes(sum(part.to_fetch for part in laid.images) - elsewhere)
         to_receive += self.origins.expected_bytes() if self.origins else 0

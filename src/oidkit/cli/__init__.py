@@ -19,26 +19,53 @@ from oidkit.errors import DiskError, InterruptedRunError, OidError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main", "parser_of"]
+__all__ = ["COMMANDS", "EXAMPLES", "main", "parser_of"]
 
 COMMANDS = {
     "classes": "List the classes of a release, or draw their hierarchy.",
     "download": "Download the images, masks and boxes of classes into a folder.",
     "export": "Write a dataset folder as a training format.",
-    "split": "Cut the rows of a class out of an annotation CSV, and list their images.",
+    "split": "Cut the rows of a class out of a CSV, and list their images.",
     "fetch": "Fetch the images of a list, as the official downloader.py does.",
-    "stats": "Show a dataset folder in numbers: classes, boxes, sizes, licences.",
+    "stats": "Show a dataset folder in numbers: classes, sizes, licences.",
     "view": "Look through a dataset folder in the browser, and review it.",
-    "review": "Count the verdicts on a dataset folder, and merge those of others.",
-    "report": "Write a dataset folder as one HTML page: numbers, charts, a contact sheet.",
-    "verify": "Check every file of a dataset folder, and fetch again what is damaged.",
+    "review": "Count the verdicts on a dataset folder; merge those of others.",
+    "report": "Write one HTML page on a dataset folder: numbers and pictures.",
+    "verify": "Check every file of a dataset folder; --repair mends it.",
     "index info": "Show the tables and mask indexes that are in the cache.",
     "index build": "Build tables and mask indexes ahead of time.",
-    "index push": "Put the tables and mask indexes of the cache where a team can read them.",
+    "index push": "Put the cache's tables and mask indexes where a team reads them.",
     "index pull": "Take a team's tables and mask indexes into the cache.",
-    "demo": "Run the main job on a small release made here, without any network.",
+    "demo": "Download from a small release made here, without any network.",
 }
 """Every command, with one sentence; `index info` is the module `oidkit.cli.index_info`."""
+
+EXAMPLES = {
+    "classes": "oid classes gun --counts",
+    "download": "oid download Handgun --split validation --out handguns",
+    "export": "oid export handguns --format coco --out handguns-coco",
+    "split": "oid split --label Handgun --subset train --input boxes.csv",
+    "fetch": "oid fetch downloader_IDs_for_m0gxl3_train.txt --download_folder images",
+    "stats": "oid stats handguns --top 20",
+    "view": "oid view handguns",
+    "review": "oid review handguns --merge review-of-a-colleague.csv",
+    "report": "oid report handguns --out handguns.html",
+    "verify": "oid verify handguns --repair",
+    "index info": "oid index info",
+    "index build": "oid index build --split validation",
+    "index push": "oid index push s3://our-bucket/index",
+    "index pull": "oid index pull s3://our-bucket/index",
+    "demo": "oid demo --out demo",
+}
+"""What the help of each command ends with."""
+
+_ABOUT = {
+    "": "Name a class of Google's Open Images, get its images, masks and boxes.",
+    "index": "Annotation files as tables, and directories of mask zips, kept to be read again.",
+}
+
+# What these show is in a folder, or made here.
+_WITHOUT_SOURCE = {"stats", "review", "report", "demo"}
 
 # What a shell reports of a program that SIGPIPE has ended, as it does git; and Ctrl-C.
 _READER_GONE = 128 + 13
@@ -73,9 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser_of(command: str) -> Parser:
     """Give the parser of one of the `COMMANDS`."""
-    parser = Parser(prog=f"oid {command}", description=COMMANDS[command])
+    parser = Parser(prog=f"oid {command}", description=COMMANDS[command], example=EXAMPLES[command])
     _module(command).arguments(parser)
-    common_flags(parser)
+    common_flags(parser, has_source=command not in _WITHOUT_SOURCE)
     return parser
 
 
@@ -117,7 +144,7 @@ def _overview(group: str) -> str:
     lines = [
         f"usage: {prog} COMMAND [FLAGS]",
         "",
-        "Part of Google's Open Images, V4 to V7: name a class, get its images, masks and boxes.",
+        _ABOUT[group],
         "",
         "commands:",
         *(f"  {name:<{width}}  {text}" for name, text in shown.items()),
@@ -127,7 +154,7 @@ def _overview(group: str) -> str:
     ]
     if not group:
         version = f"  {'--version':<{width}}  Show the version."
-        lines += [version, "", "example: oid download Handgun --out handguns"]
+        lines += [version, "", f"example: {EXAMPLES['download']}"]
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import can_encode, drawing, json_value, line, lines, number, say, speak_utf8
-from oidkit.cli.parsing import Parser, add_index, add_json, settings_of
+from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of
 from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def arguments(parser: Parser) -> None:
         nargs="?",
         default="",
         metavar="PATTERN",
-        help="list the classes that contain this in a name or the MID, in any case (default: all)",
+        help="list only classes that contain this in a name or the MID, in any case",
     )
     parser.add_argument("--tree", action="store_true", help="draw the hierarchy below the matches")
     parser.add_argument(
@@ -46,6 +46,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--csv", action="store_true", help="print the classes as CSV in UTF-8, with a header"
     )
+    add_quiet(parser)
     add_index(parser)
 
 
@@ -71,7 +72,7 @@ def _check(options: Namespace) -> None:
 def _print_rows(options: Namespace, settings: Settings) -> int:
     from oidkit.api.listing import classes
 
-    with drawing() as on_event:
+    with drawing(quiet=options.quiet) as on_event:
         rows = classes(
             options.pattern,
             every=options.all,
@@ -116,7 +117,7 @@ def _as_csv(rows: Sequence[ClassRow], *, counts: bool) -> str:
 def _print_tree(options: Namespace, settings: Settings) -> int:
     from oidkit.api.listing import class_tree
 
-    with drawing() as on_event:
+    with drawing(quiet=options.quiet) as on_event:
         tree = class_tree(options.pattern, settings=settings, on_event=on_event)
     if options.json:
         keys = ("depth", "mid", "name", "part")

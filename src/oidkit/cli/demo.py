@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import drawing, lines, say
+from oidkit.cli.parsing import Parser, add_quiet
 from oidkit.cli.results import summed_up, tell_troubles
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from oidkit.cli.parsing import Parser
 
 __all__ = ["arguments", "run"]
 
@@ -21,8 +20,9 @@ def arguments(parser: Parser) -> None:
         "--out",
         default="open-images-demo",
         metavar="DIR",
-        help="folder to leave the result in (default: open-images-demo)",
+        help="dataset folder (default: open-images-demo)",
     )
+    add_quiet(parser)
 
 
 def run(options: Namespace) -> int:
@@ -34,20 +34,21 @@ def run(options: Namespace) -> int:
     for flag in ("source", "cache", "release"):
         if getattr(options, flag) is not None:
             say(f"--{flag} changes nothing here: the demo brings its own")
-    with drawing() as on_event:
+    out = shlex.quote(options.out)
+    with drawing(quiet=options.quiet) as on_event:
         summary = demo(options.out, on_event=on_event)
     lines(
         [
             "A small release was made, served on loopback over HTTP, and this run on it:",
             "",
-            f"    oid download {CLASS} --out {options.out}",
+            f"    oid download {CLASS} --out {out}",
             "",
             *summed_up(summary),
             "",
             "Look at:",
             *(f"    {path}" for path in worth_a_look(options.out)),
             "",
-            f"All of it on a page: oid report {shlex.quote(options.out)}",
+            f"All of it on a page: oid report {out}",
             f"Real data comes with: oid download {CLASS}",
         ]
     )

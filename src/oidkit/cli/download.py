@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from oidkit.cli.export import listed, tell
 from oidkit.cli.output import drawing, json_value, lines, say
 from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of, share, whole
-from oidkit.cli.results import planned, summed_up, tell_shards, tell_troubles
+from oidkit.cli.results import in_a_bucket, planned, summed_up, tell_shards, tell_troubles
 from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
 from oidkit.errors import UsageError
 
@@ -43,73 +43,75 @@ def arguments(parser: Parser) -> None:
         help="dataset folder, or the address of a bucket that you may write to, such as "
         "s3://bucket/prefix, gs:// or az:// (default: open-images)",
     )
-    add_selection(parser)
-    _add_ways(parser)
-    _add_export(parser)
-    add_json(parser, "the summary")
-    add_index(parser)
-    add_quiet(parser)
-
-
-def _add_ways(parser: Parser) -> None:
-    """Add how, and by whom, it is fetched."""
-    parser.add_argument(
-        "--workers",
-        type=whole,
-        metavar="N",
-        help="requests in flight at the most (default: adaptive)",
-    )
-    parser.add_argument(
-        "--requests-per-second",
-        type=share,
-        metavar="N",
-        help="requests to a host in a second at the most, for the whole run (default: what the "
-        "source allows; 5000 with --engine ray)",
-    )
-    parser.add_argument(
-        "--engine",
-        default="local",
-        metavar="local|ray",
-        help="who fetches the images: this process, or the workers of a Ray cluster, which needs "
-        "oidkit[ray] (default: local)",
-    )
-    parser.add_argument(
-        "--ray-address",
-        metavar="ADDR",
-        help="the host:port of the head of the Ray cluster, or auto for the one of this machine "
-        "(RAY_ADDRESS; default: a Ray of its own on this machine)",
-    )
     parser.add_argument(
         "--dry-run",
         action="store_true",
         help="print what would be done, the bytes to receive and the disk needed; "
         "fetch nothing but tables",
     )
+    add_json(parser, "the summary")
+    add_quiet(parser)
+    add_selection(parser)
+    _add_ways(parser)
+    _add_export(parser)
+    add_index(parser)
+
+
+def _add_ways(parser: Parser) -> None:
+    """Add the flags that say how images are fetched."""
+    ways = parser.add_argument_group("how images are fetched")
+    ways.add_argument(
+        "--workers",
+        type=whole,
+        metavar="N",
+        help="requests in flight at the most (default: adaptive)",
+    )
+    ways.add_argument(
+        "--requests-per-second",
+        type=share,
+        metavar="N",
+        help="requests to a host in a second at the most, for the whole run (default: what the "
+        "source allows; 5000 with --engine ray)",
+    )
+    ways.add_argument(
+        "--engine",
+        default="local",
+        metavar="local|ray",
+        help="who fetches the images: this process, or the workers of a Ray cluster, which needs "
+        "oidkit[ray] (default: local)",
+    )
+    ways.add_argument(
+        "--ray-address",
+        metavar="ADDR",
+        help="the host:port of the head of the Ray cluster, or auto for the one of this machine "
+        "(RAY_ADDRESS; default: a Ray of its own on this machine)",
+    )
 
 
 def _add_export(parser: Parser) -> None:
-    """Add what becomes of the dataset, or of the images, afterwards."""
-    parser.add_argument(
+    """Add the flags that make a training format as well."""
+    export = parser.add_argument_group("a training format besides")
+    export.add_argument(
         "--export",
         metavar="NAME",
         help="write the dataset as a training format afterwards, as oid export does without flags",
     )
-    parser.add_argument(
+    export.add_argument(
+        "--export-out",
+        metavar="DIR",
+        help="folder of the export (default: that of --out with -NAME at its end)",
+    )
+    export.add_argument(
         "--no-folder",
         action="store_true",
         help="write the shards of --export webdataset or parquet straight into --out, and no "
         "dataset folder",
     )
-    parser.add_argument(
+    export.add_argument(
         "--shard-size",
         type=whole,
         metavar="N",
-        help="images of each shard of --no-folder (default: 1000)",
-    )
-    parser.add_argument(
-        "--export-out",
-        metavar="DIR",
-        help="folder of the export (default: that of --out with -NAME at its end)",
+        help="images in each shard of --no-folder (default: 1000)",
     )
 
 
@@ -134,7 +136,7 @@ def run(options: Namespace) -> int:
         more = {"export": exported.as_dict()} if exported else {}
         json_value(summary.as_dict() | more)
     else:
-        shown = [*summed_up(summary), *_to_look_at(options, summary)]
+        shown = summed_up(summary, then=_to_look_at(options, summary))
         lines([*shown, *(["", *listed(exported)] if exported else [])])
     tell_troubles(summary)
     if exported is not None:
@@ -184,14 +186,14 @@ def _engine(options: Namespace) -> Engine | None:
     return None
 
 
-def _to_look_at(options: Namespace, summary: Summary) -> list[str]:
+def _to_look_at(options: Namespace, summary: Summary) -> str:
     """Name the command that shows what has come, where anything has."""
     import shlex
 
     if not (summary.images.fetched or summary.images.present):
-        return []
-    command = "stats" if "://" in summary.out else "report"
-    return [f"{command:<8}  oid {command} {shlex.quote(options.out)}"]
+        return ""
+    command = "stats" if in_a_bucket(options.out) else "report"
+    return f"oid {command} {shlex.quote(options.out)}"
 
 
 def _place_of_export(options: Namespace) -> str:
@@ -229,7 +231,7 @@ def _check_export(options: Namespace) -> None:
         )
     if options.no_folder:
         return
-    if options.export_out is None and "://" in options.out:
+    if options.export_out is None and in_a_bucket(options.out):
         raise UsageError(
             "an export needs a folder, and --out is none",
             remedy="add --export-out DIR, or --no-folder",

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oidkit.cli.output import drawing, json_value, lines, number, say
-from oidkit.cli.parsing import Parser, add_json, add_quiet, add_splits, settings_of, share, whole
+from oidkit.cli.output import drawing, json_value, lines, number, number_is, say
+from oidkit.cli.parsing import (
+    Parser,
+    add_folder,
+    add_json,
+    add_quiet,
+    add_splits,
+    settings_of,
+    share,
+    whole,
+)
 from oidkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +30,11 @@ _READERS: dict[type, Callable[[str], Any]] = {int: whole, float: share, str: str
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid export``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder or address of a download")
-    parser.add_argument("--format", required=True, metavar="NAME", help=_formats())
+    add_folder(parser, buckets=True)
+    parser.add_argument(
+        "--format", required=True, metavar="NAME", help="training format, one of those below"
+    )
+    parser.add_argument_group("formats", _formats())
     parser.add_argument(
         "--out",
         required=True,
@@ -75,13 +87,13 @@ def _add_classes(parser: Parser) -> None:
 def _add_pictures(parser: Parser) -> None:
     """Add which pictures are written, and how large."""
     parser.add_argument(
-        "--image-size", type=whole, metavar="N", help="resize the pictures, to N pixels"
+        "--image-size", type=whole, metavar="N", help="resize the images, to N pixels"
     )
     parser.add_argument(
         "--resize",
         metavar="shortest|longest|letterbox|stretch",
         help="make the shortest or the longest side N pixels long, or both: with grey around the "
-        "picture, or out of shape (default: longest)",
+        "image, or out of shape (default: longest)",
     )
     parser.add_argument(
         "--quality",
@@ -92,7 +104,7 @@ def _add_pictures(parser: Parser) -> None:
     parser.add_argument(
         "--upright",
         action="store_true",
-        help="turn pictures, boxes and masks by the Rotation of attribution.csv, unless the "
+        help="turn images, masks and coordinates by the Rotation of attribution.csv, unless the "
         "dataset was downloaded so",
     )
     parser.add_argument(
@@ -189,20 +201,17 @@ def listed(summary: ExportSummary) -> Iterator[str]:
 def tell(summary: ExportSummary) -> None:
     """Say on stderr what was left out."""
     if summary.missing:
-        are = "is" if summary.missing == 1 else "are"
         say(
-            f"{number(summary.missing, 'image')} of the dataset {are} not in its folder and left "
-            "out; the same download again fetches what can be had"
+            f"{number_is(summary.missing, 'image of the dataset', 'images of the dataset')} not in "
+            "its folder and left out; the same download again fetches what can be had"
         )
     if summary.damaged:
-        are = "is" if summary.damaged == 1 else "are"
         say(
-            f"{number(summary.damaged, 'image')} {are} damaged and left out, the first: "
+            f"{number_is(summary.damaged, 'image')} damaged and left out, the first: "
             f"{summary.left_out[-1]}; see: oid verify DIR"
         )
     if summary.masks_absent:
-        are = "is" if summary.masks_absent == 1 else "are"
-        say(f"{number(summary.masks_absent, 'mask')} {are} not in the folder and left out")
+        say(f"{number_is(summary.masks_absent, 'mask')} not in the folder and left out")
     if summary.dropped:
         images, objects = summary.dropped["images"], summary.dropped["objects"]
         say(f"the review left out {number(images, 'image')} and {number(objects, 'object')}")
@@ -216,7 +225,8 @@ def tell(summary: ExportSummary) -> None:
 def _formats() -> str:
     from oidkit.formats.registry import FORMATS
 
-    return "; ".join(f"{name}: {home.summary}" for name, home in FORMATS.items())
+    width = max(map(len, FORMATS))
+    return "\n".join(f"{name:<{width}}  {home.summary}" for name, home in FORMATS.items())
 
 
 def _ratio(text: str) -> dict[str, float]:

@@ -17,7 +17,7 @@ __all__ = ["arguments", "run"]
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid fetch``, those of the official script, with dashes as well."""
     parser.add_argument(
-        "ids_file", metavar="IDS_FILE", help="a list of images, a train/<ImageID> a line"
+        "ids_file", metavar="IDS_FILE", help="list of images: train/<ImageID>, one a line"
     )
     parser.add_argument(
         "--download_folder",

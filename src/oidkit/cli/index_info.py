@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import json_value, lines, number, say
+from oidkit.cli.output import json_value, lines, number, number_is, say
 from oidkit.cli.parsing import Parser, add_json, settings_of
 from oidkit.errors import IntegrityError
 
@@ -55,7 +55,7 @@ def _checked(settings: Settings, *, as_json: bool) -> int:
     if not found:
         say("every file of the cache is as it was made")
         return 0
-    are = "1 entry is" if len(found) == 1 else f"{len(found):,} entries are"
+    are = number_is(len(found), "entry", "entries")
     say(f"{are} damaged; build again with the same --source: oid index build --check")
     return IntegrityError.exit_code
 

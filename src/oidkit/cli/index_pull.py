@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import drawing, json_value, line, number
+from oidkit.cli.output import drawing, json_value, line
 from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of
+from oidkit.cli.results import index_in_words
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,9 +36,7 @@ def run(options: Namespace) -> int:
         json_value(found.as_dict())
     else:
         line(
-            f"{number(found.tables, 'table')} and "
-            f"{number(found.masks, 'mask directory', 'mask directories')} of {found.release} came "
-            f"from {found.url} ({byte_count(found.received_bytes)}), {found.present:,} items were "
-            "there"
+            f"{index_in_words(found)} came from {found.url} ({byte_count(found.received_bytes)}), "
+            f"{found.present:,} there before"
         )
     return 0

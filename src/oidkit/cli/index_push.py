@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from oidkit.cli.output import drawing, json_value, line, number
 from oidkit.cli.parsing import Parser, add_json, add_quiet, settings_of
+from oidkit.cli.results import index_in_words
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -33,9 +34,7 @@ def run(options: Namespace) -> int:
         json_value(found.as_dict())
     else:
         line(
-            f"{found.url} has {number(found.tables, 'table')} and "
-            f"{number(found.masks, 'mask directory', 'mask directories')} of {found.release}: "
-            f"{number(found.sent, 'object')} sent ({byte_count(found.sent_bytes)}), "
-            f"{found.present:,} were there"
+            f"{found.url} has {index_in_words(found)}: {number(found.sent, 'object')} sent "
+            f"({byte_count(found.sent_bytes)}), {found.present:,} there before"
         )
     return 0

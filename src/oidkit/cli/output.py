@@ -31,6 +31,7 @@ __all__ = [
     "line",
     "lines",
     "number",
+    "number_is",
     "say",
     "speak_utf8",
 ]
@@ -170,3 +171,8 @@ def can_encode(text: str) -> bool:
 def number(count: int, one: str, many: str = "") -> str:
     """Write a count with its word: `1 image`, `2,189 boxes`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def number_is(count: int, one: str, many: str = "") -> str:
+    """Write a count as the subject of a sentence: `1 image is`, `2,189 boxes are`."""
+    return f"{number(count, one, many)} {'is' if count == 1 else 'are'}"

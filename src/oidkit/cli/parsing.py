@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from oidkit.errors import UsageError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Parser",
+    "add_folder",
     "add_index",
     "add_json",
     "add_labels",
@@ -32,13 +34,19 @@ __all__ = [
 class Parser(argparse.ArgumentParser):
     """A parser whose error is one sentence, and which takes flags only as they are spelled."""
 
-    def __init__(self, *, prog: str, description: str = "") -> None:
+    def __init__(self, *, prog: str, description: str = "", example: str = "") -> None:
         super().__init__(
             prog=prog,
             description=description,
+            epilog=f"example: {example}" if example else None,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    @cached_property
+    def origin(self) -> argparse._ArgumentGroup:
+        """The flags that say where data comes from."""
+        return self.add_argument_group("where data comes from")
 
     def error(self, message: str) -> NoReturn:
         """Say on one line of stderr what is wrong, and end with exit code 2."""
@@ -46,29 +54,35 @@ class Parser(argparse.ArgumentParser):
         self.exit(UsageError.exit_code, f"{self.prog}: {said}; see: {self.prog} --help\n")
 
 
-def common_flags(parser: Parser) -> None:
-    """Add the flags that every command has."""
-    group = parser.add_argument_group("where data comes from")
-    group.add_argument(
-        "--source",
-        metavar="URL",
-        help="'official', or the root of a mirror: a folder, file://, http(s)://, s3:// or gs:// "
-        "(OID_SOURCE; default: official)",
-    )
-    group.add_argument(
-        "--cache",
-        metavar="DIR",
-        help="folder of tables and mask indexes (OID_CACHE; default: the user's cache folder)",
-    )
-    group.add_argument(
-        "--release", metavar="v4|v5|v6|v7", help="release of Open Images (OID_RELEASE; default: v7)"
-    )
+def common_flags(parser: Parser, *, has_source: bool = True) -> None:
+    """Add the flags that every command takes.
+
+    One that reads no source takes the flags of a source too, so that scripts may give them
+    everywhere, and does not show them.
+    """
+    flags = {
+        "--source URL": "'official', or the root of a mirror: a folder, file://, http(s)://, "
+        "s3:// or gs:// (OID_SOURCE; default: official)",
+        "--cache DIR": "folder of tables and mask indexes (OID_CACHE; default: the user's cache "
+        "folder)",
+        "--release v4|v5|v6|v7": "release of Open Images (OID_RELEASE; default: v7)",
+    }
+    for spelled, text in flags.items():
+        flag, metavar = spelled.split()
+        shown = text if has_source else argparse.SUPPRESS
+        parser.origin.add_argument(flag, metavar=metavar, help=shown)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def add_folder(parser: Parser, *, buckets: bool = False) -> None:
+    """Add the dataset that a command reads, which may lie in *buckets*."""
+    address = ", or its address in a bucket, such as s3://bucket/prefix" if buckets else ""
+    parser.add_argument("folder", metavar="DIR", help=f"dataset folder{address}")
 
 
 def add_index(parser: Parser) -> None:
     """Add ``--index``, to be read by `settings_of`."""
-    parser.add_argument(
+    parser.origin.add_argument(
         "--index",
         metavar="URL",
         help="ask a team's index for what the cache lacks: a folder, file://, http(s)://, s3://, "
@@ -101,7 +115,7 @@ def add_quiet(parser: Parser) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
-def add_splits(parser: Parser) -> None:
+def add_splits(parser: argparse._ActionsContainer) -> None:
     """Add ``--split``, to be read by `splits_of`."""
     parser.add_argument(
         "--split",
@@ -121,7 +135,7 @@ def splits_of(options: Namespace) -> tuple[Split, ...]:
     return cast("tuple[Split, ...]", tuple(each))
 
 
-def add_labels(parser: Parser) -> None:
+def add_labels(parser: argparse._ActionsContainer) -> None:
     """Add ``--labels``, to be read by `labels_of`."""
     from oidkit.catalog import LABELS
 

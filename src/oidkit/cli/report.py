@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import drawing, lines
-from oidkit.cli.parsing import Parser, add_quiet
+from oidkit.cli.output import drawing, json_value, lines
+from oidkit.cli.parsing import Parser, add_folder, add_json, add_quiet
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -15,10 +15,11 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid report``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    add_folder(parser)
     parser.add_argument(
-        "--out", metavar="FILE", help="the page to write (default: report.html in the folder)"
+        "--out", metavar="FILE", help="HTML page to write (default: report.html in the folder)"
     )
+    add_json(parser, "where the page is and its bytes")
     add_quiet(parser)
 
 
@@ -29,5 +30,9 @@ def run(options: Namespace) -> int:
 
     with drawing(quiet=options.quiet) as on_event:
         path = report(options.folder, options.out, on_event=on_event)
-    lines([f"report  {path} ({byte_count(path.stat().st_size)})"])
+    size = path.stat().st_size
+    if options.json:
+        json_value({"out": str(path), "bytes": size})
+    else:
+        lines([f"report  {path} ({byte_count(size)})"])
     return 0

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import number, say
+from oidkit.cli.output import number, number_is, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
+    from oidkit.api.pulling import Pulled
+    from oidkit.api.pushing import Pushed
     from oidkit.api.sharding import ShardSummary
     from oidkit.api.summary import Summary
     from oidkit.planning import Plan
 
-__all__ = ["planned", "summed_up", "tell_shards", "tell_troubles"]
+__all__ = ["in_a_bucket", "index_in_words", "planned", "summed_up", "tell_shards", "tell_troubles"]
 
 
-def summed_up(summary: Summary) -> list[str]:
-    """Write what a run came to, for people."""
-    return _aligned(summary.as_rows())
+def in_a_bucket(place: str) -> bool:
+    """Tell whether a dataset at *place*, as the user named it, is in no folder."""
+    return "://" in place and not place.lower().startswith("file:")
+
+
+def summed_up(summary: Summary, *, then: str = "") -> list[str]:
+    """Write what a run came to, for people, and the command that goes on from there."""
+    return _aligned([*summary.as_rows(), *([("next", then)] if then else [])])
 
 
 def tell_troubles(summary: Summary, *, listed: str = "manifest.csv", besides: str = "") -> None:
@@ -31,7 +37,7 @@ def tell_troubles(summary: Summary, *, listed: str = "manifest.csv", besides: st
     missing = summary.images.missing + summary.masks.missing
     failed = summary.images.failed + summary.masks.failed
     if missing:
-        are = "1 object is" if missing == 1 else f"{missing:,} objects are"
+        are = number_is(missing, "object")
         say(f"{are} not at the source, as listed in {summary.out}/.oid/{listed}")
     if failed:
         first = f", the first: {summary.first_failure}" if summary.first_failure else ""
@@ -42,15 +48,24 @@ def tell_shards(summary: ShardSummary) -> None:
     """Say on stderr what of a download straight to shards is not in them."""
     tell_troubles(summary, listed="shards", besides="their shards were not written; ")
     if summary.damaged_images:
-        are = "is" if summary.damaged_images == 1 else "are"
-        say(f"{number(summary.damaged_images, 'image')} {are} damaged and left out")
+        say(f"{number_is(summary.damaged_images, 'image')} damaged and left out")
     for note in summary.notes:
         say(note)
 
 
-def planned(plan: Plan, *, out: Path | str) -> list[str]:
+def planned(plan: Plan, *, out: str) -> list[str]:
     """Write what a download would do, for people."""
-    return _aligned([*plan.as_rows(), ("bucket" if "://" in str(out) else "folder", str(out))])
+    rows = dict(plan.as_rows())
+    if in_a_bucket(out):
+        rows["to store"] = rows.pop("disk needed")
+    return _aligned([*rows.items(), ("bucket" if in_a_bucket(out) else "folder", out)])
+
+
+def index_in_words(found: Pushed | Pulled) -> str:
+    """Write what of a team's index was sent or came."""
+    tables = number(found.tables, "table")
+    masks = number(found.masks, "mask index", "mask indexes")
+    return f"{tables} and {masks} of release {found.release.upper()}"
 
 
 def _aligned(rows: Iterable[tuple[str, str]]) -> list[str]:

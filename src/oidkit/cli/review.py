@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import json_value, line, number
-from oidkit.cli.parsing import Parser, add_json
+from oidkit.cli.parsing import Parser, add_folder, add_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -15,13 +15,14 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid review``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder of a download")
+    add_folder(parser)
     parser.add_argument(
         "--merge",
         action="append",
         default=[],
         metavar="FILE",
-        help="take in another review.csv; of two verdicts on one thing the later stays; repeatable",
+        help="take in another review.csv; of two verdicts on one thing the later stays; may be "
+        "repeated",
     )
     add_json(parser, "the counts")
 

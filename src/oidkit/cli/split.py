@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import lines, number, say
-from oidkit.cli.parsing import Parser, settings_of
+from oidkit.cli.output import json_value, lines, number, say
+from oidkit.cli.parsing import Parser, add_json, settings_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
+
+    from oidkit.api.splitting import SplitResult
 
 __all__ = ["arguments", "run"]
 
@@ -37,6 +40,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace files that are there with other content"
     )
+    add_json(parser, "what was found of each label")
 
 
 def run(options: Namespace) -> int:
@@ -51,14 +55,17 @@ def run(options: Namespace) -> int:
         force=options.force,
         settings=settings_of(options),
     )
+    if options.json:
+        json_value([found.as_dict() for found in results])
     for found in results:
-        lines(
-            [
-                f"{found.mid}: {number(found.rows, 'row')} of {number(found.images, 'image')}",
-                f"  {found.ids_file}",
-                f"  {found.annotations_file}",
-            ]
-        )
+        if not options.json:
+            lines(_listed(found))
         if not found.rows:
             say(f"no row of {options.input} has the label {found.mid}")
     return 0
+
+
+def _listed(found: SplitResult) -> Iterator[str]:
+    yield f"{found.mid}: {number(found.rows, 'row')} of {number(found.images, 'image')}"
+    yield f"  {found.ids_file}"
+    yield f"  {found.annotations_file}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from oidkit.cli.output import can_encode, json_value, lines
-from oidkit.cli.parsing import Parser, add_json, whole
+from oidkit.cli.parsing import Parser, add_folder, add_json, whole
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -15,7 +15,7 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid stats``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder or address of a download")
+    add_folder(parser, buckets=True)
     parser.add_argument(
         "--top",
         type=whole,

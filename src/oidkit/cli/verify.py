@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from oidkit.cli.output import drawing, json_value, lines, number, say
-from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of
+from oidkit.cli.output import drawing, json_value, lines, number, number_is, say
+from oidkit.cli.parsing import (
+    Parser,
+    add_folder,
+    add_index,
+    add_json,
+    add_quiet,
+    settings_of,
+)
+from oidkit.cli.results import in_a_bucket
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,13 +26,13 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid verify``."""
-    parser.add_argument("folder", metavar="DIR", help="the folder or address of a download")
+    add_folder(parser, buckets=True)
     parser.add_argument(
         "--repair", action="store_true", help="fetch again what is damaged or not there"
     )
     add_json(parser, "the report")
-    add_index(parser)
     add_quiet(parser)
+    add_index(parser)
 
 
 def run(options: Namespace) -> int:
@@ -41,13 +49,12 @@ def run(options: Namespace) -> int:
     if options.json:
         json_value(report.as_dict())
     else:
-        lines(_listed(report, "bucket" if "://" in options.folder else "folder"))
+        lines(_listed(report, "bucket" if in_a_bucket(options.folder) else "folder"))
     if report.cache:
         say("what is damaged in the cache can be built again: add --repair")
     if wrong := len(report.damaged) + len(report.absent):
-        are = "1 file is" if wrong == 1 else f"{wrong:,} files are"
         remedy = "run it again" if options.repair else "add --repair to fetch what is"
-        say(f"{are} damaged or absent; {remedy}")
+        say(f"{number_is(wrong, 'file')} damaged or absent; {remedy}")
     return report.exit_code
 
 

@@ -23,7 +23,7 @@ __all__ = ["arguments", "run"]
 
 def arguments(parser: Parser) -> None:
     """Add the flags of ``oid view``."""
-    add_classes(parser, metavar="DIR|CLASS", text="the folder of a download; with --plan classes")
+    add_classes(parser, metavar="DIR|CLASS", text="dataset folder, or with --plan classes")
     parser.add_argument(
         "--plan",
         action="store_true",
@@ -39,9 +39,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--no-browser", action="store_true", help="print the address and open nothing"
     )
+    add_quiet(parser)
     add_selection(parser)
     add_index(parser)
-    add_quiet(parser)
 
 
 def run(options: Namespace) -> int:

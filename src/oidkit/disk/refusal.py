@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from oidkit.disk.unfinished import temporary
-from oidkit.errors import DiskError
+from oidkit.errors import DiskError, UsageError
 from oidkit.objectpath import ObjectPath
 
 if TYPE_CHECKING:
@@ -54,13 +54,17 @@ def check_writable(folder: Location) -> None:
 def check_place(folder: Location) -> None:
     """Try, without making anything that stays, that *folder* could be written or made.
 
-    Of a bucket nothing is tried: that it is there is known, and to try more would leave an object.
+    In a bucket nothing is tried, as that would leave an object.
 
     Raises:
         DiskError: it could not.
+        UsageError: an object stands there, and nothing below it.
 
     """
     if isinstance(folder, ObjectPath):
+        # Azure has empty objects as folders, where somebody has made one.
+        if not folder.is_dir() and (found := folder.objects.facts(folder.key)) and found.size:
+            raise UsageError(f"{folder} is an object, not a folder", remedy="choose another --out")
         return
     place = folder.absolute()
     if place.is_dir():

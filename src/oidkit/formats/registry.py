@@ -62,7 +62,7 @@ FORMATS = {
     "openimages": Home(
         "openimages",
         "OpenImages",
-        "Open Images' own files for datumaro and CVAT, and FiftyOne's folders",
+        "Open Images' own files, for datumaro, CVAT and FiftyOne",
     ),
     "oidv4": Home("oidv4", "Oidv4", "folders and Label/<id>.txt as the OIDv4 toolkit writes them"),
     "webdataset": Home(
@@ -89,7 +89,7 @@ FLAGS: dict[str, Flag] = {
         "boxes, or outlines of masks (default: detect)",
         choices=("detect", "segment"),
     ),
-    "shard_size": Flag(("webdataset",), int, "samples in each shard (default: 1000)", "N"),
+    "shard_size": Flag(("webdataset",), int, "images in each shard (default: 1000)", "N"),
     "shard_megabytes": Flag(("parquet",), int, "size of each file, about (default: 500)", "N"),
     "multi_label": Flag(
         ("imagefolder",), bool, "one folder a split, and all labels of each image in a list"

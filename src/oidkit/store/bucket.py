@@ -77,6 +77,8 @@ class Bucket:
     def facts(self, key: str) -> Facts | None:
         import obstore
 
+        if not key and not self._address[2]:
+            return None
         try:
             return _facts(obstore.head(self._store, key))
         except FileNotFoundError as error:
