@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import mirrors
 import oidkit
 import stats_oracle as oracle
 from cli_runs import sentence
@@ -26,15 +27,7 @@ if TYPE_CHECKING:
 HANDGUN, PERSON, MAN = "/m/0gxl3", "/m/01g317", "/m/04yx4"
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download classes twice, so that many boxes stand in two files; nobody may change it."""
-    folder = tmp_path_factory.mktemp("stats")
-    settings = Settings(str(made_mirror(tmp_path_factory)), folder / "cache")
-    every = Selection(("Handgun",), annotations="all")
-    oidkit.download(every, folder / "out", settings=settings)
-    oidkit.download(("Handgun", "Person"), folder / "out", settings=settings)
-    return folder / "out"
+whole = pytest.fixture(scope="module")(mirrors.downloaded_twice)
 
 
 @pytest.fixture
