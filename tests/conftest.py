@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ pytest.register_assert_rewrite(
         if path.name != "conftest.py" and not path.name.startswith("test_")
     )
 )
+
+# A law is no measure of time: on a busy machine an example may take a while. Tests of consumers and
+# of a cluster run where hypothesis is not.
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("patient", settings(), deadline=None)
+    settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -262,6 +262,11 @@ def other_disk(data: bytes) -> bytes:
     return patched(data, len(data) - 18, struct.pack("<H", 3))
 
 
+def few_here(data: bytes) -> bytes:
+    """Say that some of the members are in other parts."""
+    return patched(data, len(data) - 14, struct.pack("<H", 3))
+
+
 def other_count(data: bytes) -> bytes:
     """Say that there is a member less."""
     count = struct.unpack_from("<H", data, len(data) - 12)[0] - 1
@@ -310,6 +315,7 @@ def saturated(data: bytes) -> bytes:
         (cut_front, "was cut or changed"),
         (prefixed, "10 bytes stand before the zip"),
         (other_disk, "several parts"),
+        (few_here, "several parts"),
         (other_count, "holds 5 members, its end record says 4"),
         (absurd_count, "cannot be"),
         (no_entry, "no entry"),
