@@ -96,7 +96,7 @@ def test_each_wanted_mask_is_there_or_in_its_own_zip_once(
     assert sorted(listed) == sorted(set(wanted) - there)
     for shard, found in plan.absent.items():
         assert found
-        assert not [name for name in found if name[0] != shard]
+        assert all(name[0] == shard for name in found)
         assert list(found) == sorted(found)
 
 
