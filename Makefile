@@ -83,9 +83,11 @@ demo: $(BASE)
 
 # pytest comes last, so that its closing line is the last of the run. Tests start the command some
 # thousand times: compiled once, also where the environment forbids Python to keep what it compiles.
+# In the order of their names, files that take long come first: the faults and the browser, not those
+# with the most tests.
 test: check
 	@$(BIN)/python -m compileall -q src
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 consumers: $(READERS)
 

@@ -19,6 +19,7 @@ import pytest
 
 from oidkit import errors
 from oidkit.cli import COMMANDS, main, parser_of
+from oidkit.formats.registry import FORMATS
 from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
@@ -284,6 +285,16 @@ def test_commands_in_sentences_and_tables_are_there() -> None:
                 wrong.append(f"{name_of(page)}: {text}")
     assert wrong == []
     assert seen > 50
+
+
+def test_flags_beside_other_programs_are_ours() -> None:
+    """The page that sets features side by side names flags of oidkit alone, and they are there."""
+    page = prose(DOCS / "reference" / "peers.md")
+    named = set(re.findall(r"`(--[\w-]+)", page))
+    actions = [action for command in COMMANDS for action in parser_of(command)._actions]
+    assert named <= {flag for action in actions for flag in action.option_strings}
+    formats = set(re.findall(r"`--format (\w+)`", page))
+    assert formats == set(FORMATS)
 
 
 def test_every_call_is_shown_in_use(generator: ModuleType) -> None:

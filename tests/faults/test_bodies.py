@@ -131,7 +131,7 @@ def test_a_text_that_could_be_cut_unnoticed_is_refused(folder: Folder, kind: str
 
 
 @pytest.mark.row(8)
-@pytest.mark.seeds(2, 8)
+@pytest.mark.seeds(1, 8)
 def test_a_bit_that_is_flipped_once(folder: Folder, seed: int) -> None:
     """A flipped bit under the right ETag is refused, and the image is fetched again."""
     always(folder, "image", Fault(flip=37 * seed + 5), times=1)

@@ -76,7 +76,7 @@ def whole_lines(journal: Path) -> list[list[str]]:
 
 @needs_mounts
 @pytest.mark.row(4)
-@pytest.mark.seeds(3, 30)
+@pytest.mark.seeds(2, 30)
 def test_power_is_lost(folder: Folder, seed: int, record_property: Measure) -> None:
     """No record claims a file that is not whole, and the same command completes."""
     rng = random.Random(f"power {seed}")

@@ -46,7 +46,7 @@ def kill_download(folder: Folder, seed: int) -> None:
 
 
 @pytest.mark.row(1)
-@pytest.mark.seeds(5, 110)
+@pytest.mark.seeds(3, 110)
 def test_a_killed_download(folder: Folder, seed: int, record_property: Measure) -> None:
     """Run again, it ends in the undisturbed tree, and nothing that was whole comes again."""
     kill_download(folder, seed)

@@ -59,7 +59,7 @@ def check_made_again(folder: Folder) -> None:
 
 
 @pytest.mark.row(39)
-@pytest.mark.seeds(6, 80)
+@pytest.mark.seeds(3, 80)
 def test_a_manifest_that_is_spoilt_anyhow(whole: Folder, seed: int) -> None:
     """Cut, flipped, garbage: what stands on the disk is looked at, and nothing comes again."""
     rng = random.Random(seed)
@@ -69,7 +69,7 @@ def test_a_manifest_that_is_spoilt_anyhow(whole: Folder, seed: int) -> None:
 
 
 @pytest.mark.row(39)
-@pytest.mark.seeds(3, 40)
+@pytest.mark.seeds(2, 40)
 def test_a_journal_that_is_spoilt_anyhow(whole: Folder, seed: int) -> None:
     """The rows of a killed run count where they are whole; the others are looked up on the disk."""
     import zlib

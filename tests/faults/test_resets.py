@@ -62,7 +62,7 @@ def test_some_images_that_are_always_reset_are_not_an_outage(folder: Folder) -> 
 
 
 @pytest.mark.row(11)
-@pytest.mark.seeds(3, 30)
+@pytest.mark.seeds(2, 30)
 def test_connections_that_are_reset_again_and_again(folder: Folder, seed: int) -> None:
     """A third of all connections is reset after a random number of bytes; the run completes.
 

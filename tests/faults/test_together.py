@@ -74,7 +74,7 @@ def check_last(folder: Folder) -> None:
 
 
 @pytest.mark.row(30)
-@pytest.mark.seeds(2, 40)
+@pytest.mark.seeds(1, 40)
 def test_runs_together_one_killed(
     folder: Folder, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
@@ -85,7 +85,7 @@ def test_runs_together_one_killed(
 
 
 @pytest.mark.row(31)
-@pytest.mark.seeds(2, 40)
+@pytest.mark.seeds(1, 40)
 def test_runs_together_where_locks_do_nothing(
     folder: Folder, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
