@@ -355,27 +355,43 @@ def test_a_manifest_is_asked_by_folder(tmp_path: Path) -> None:
     manifest.close()
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "../outside.png,mask,k,ok,1,,",
-        "masks/../../outside.png,mask,k,ok,1,,",
-        "/etc/passwd,mask,k,ok,1,,",
-        "C:\\x.png,mask,k,ok,1,,",
-        "masks/a.png,mask,k,splendid,1,,",
-        "masks/a.png,mask,k,ok,-1,,",
-        "masks/a.png,mask,k,ok",
-        "masks/a.png,mask,k,ok,1,,,,",
-    ],
-)
+SOUND = "masks/train/1.png,mask,k,ok,1,0,0,,"
+SENSELESS = [
+    "../outside.png,mask,k,ok,1,0,0,,",
+    "masks/../../outside.png,mask,k,ok,1,0,0,,",
+    "/etc/passwd,mask,k,ok,1,0,0,,",
+    "C:\\x.png,mask,k,ok,1,0,0,,",
+    "masks/a.png,mask,k,splendid,1,0,0,,",
+    "masks/a.png,mask,k,ok,-1,0,0,,",
+    "masks/a.png,mask,k,ok,1,wide,0,,",
+    "masks/a.png,mask,k,ok",
+    "masks/a.png,mask,k,ok,1,0,0,,,,",
+]
+
+
+@pytest.mark.parametrize("row", SENSELESS)
 def test_a_manifest_that_is_none_of_ours_counts_as_empty(tmp_path: Path, row: str) -> None:
     """A path that leads out of the dataset, or a row that makes no sense, is never believed."""
-    text = ",".join(COLUMNS) + "\n" + "masks/train/1.png,mask,k,ok,1,,\n" + row + "\n"
-    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
-    manifest = Manifest(tmp_path)
-    assert manifest.damaged
-    assert list(manifest.records()) == []
-    manifest.close()
+    found = {}
+    for name, rows in (("sound", [SOUND]), ("senseless", [SOUND, row])):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = "".join(f"{line}\n" for line in (",".join(COLUMNS), *rows))
+        (folder / "manifest.csv").write_text(text, encoding="utf-8")
+        manifest = Manifest(folder)
+        found[name] = (manifest.damaged, [each.path for each in manifest.records()])
+        manifest.close()
+    assert found == {"sound": (False, ["masks/train/1.png"]), "senseless": (True, [])}
+
+
+@pytest.mark.parametrize("row", SENSELESS)
+def test_a_row_of_a_journal_that_makes_no_sense_is_left_out(tmp_path: Path, row: str) -> None:
+    """However well it was written; the other rows count."""
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    lines = b"".join(line_of(each.split(",")) for each in (row, SOUND))
+    (folder / f"journal-{'0' * 12}.jsonl").write_bytes(lines)
+    assert [each.path for each in records(folder)] == ["masks/train/1.png"]
 
 
 _text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

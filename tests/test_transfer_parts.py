@@ -94,6 +94,18 @@ def test_a_table_that_is_cut_goes_on_where_it_broke(tables: Tables) -> None:
     assert tables.rows() == rows_of(tables.whole, "/m/0gxl3")
 
 
+def test_a_table_of_a_weak_etag_is_begun_anew(tables: Tables) -> None:
+    """Nothing could tell whether the rest is of the very same bytes, so all of it comes again."""
+    cut = len(tables.whole) * 2 // 3
+    weak = {"ETag": 'W/"same"', "x-goog-hash": ""}
+    summary = tables.run(
+        lambda request: Fault(headers=weak, cut=cut if request.attempt == 1 else None)
+    )
+    assert summary.exit_code == 0
+    assert [each.range for each in tables.log] == [None, None]
+    assert tables.rows() == rows_of(tables.whole, "/m/0gxl3")
+
+
 def test_a_table_that_is_replaced_half_way_is_never_spliced(tables: Tables) -> None:
     """The object changes between the two requests: all of the new one is read, none of the old."""
     head, *lines = tables.whole.splitlines(keepends=True)
