@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.made import PEERS as _PEERS
-from bench.made import oid
 from bench.measure import OURS
+from bench.peers import by_img2dataset, by_oid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,15 +67,14 @@ ENVIRONMENT: Mapping[str, str] = {
 
 
 def _oid(job: Job, delay: int) -> list[str]:
-    places = ["--download_folder", str(job.folder), "--cache", str(job.root / "cache")]
-    return [oid(), "fetch", str(job.ids), *places, "--source", job.url, "--quiet"]
+    return by_oid(job)
 
 
 def fixed(workers: int, share: int) -> Way:
     """Give our own program with a fixed number of requests in flight."""
 
     def command(job: Job, delay: int) -> list[str]:
-        return [*_oid(job, delay), "--num_processes", str(workers)]
+        return [*by_oid(job), "--num_processes", str(workers)]
 
     return Way(str(workers), command, share)
 
@@ -90,8 +89,7 @@ def _boto3(threads: int) -> Callable[[Job, int], list[str]]:
 
 def _aiohttp(job: Job, delay: int) -> list[str]:
     script = str(_HERE / "with_aiohttp.py")
-    listed = job.write("urls.txt", "\n".join(job.urls))
-    return [str(PEERS / "python"), script, str(listed), str(job.folder), _flying(delay)]
+    return [str(PEERS / "python"), script, str(job.listed_urls), str(job.folder), _flying(delay)]
 
 
 def _s5cmd(job: Job, delay: int) -> list[str]:
@@ -103,10 +101,9 @@ def _s5cmd(job: Job, delay: int) -> list[str]:
 
 def _rclone(source: str) -> Callable[[Job, int], list[str]]:
     def command(job: Job, delay: int) -> list[str]:
-        listed = job.write("files.txt", "".join(f"{each}.jpg\n" for each in job.images))
         config = job.write("rclone.conf", "")
         place = source.format(url=job.url)
-        wanted = ["--files-from", str(listed), "--no-traverse", "--config", str(config)]
+        wanted = ["--files-from", str(job.listed_files), "--no-traverse", "--config", str(config)]
         many = ["--transfers", _flying(delay), "--checkers", _flying(delay)]
         # Its s3 backend refuses to begin where this names certificates, of which none is needed.
         plain = ["env", "-u", "AWS_CA_BUNDLE"]
@@ -116,8 +113,8 @@ def _rclone(source: str) -> Callable[[Job, int], list[str]]:
 
 
 def _aria2c(job: Job, delay: int) -> list[str]:
-    listed = job.write("urls.txt", "".join(f"{url}\n" for url in job.urls))
-    return ["aria2c", "-q", f"-j{_flying(delay)}", "-d", str(job.folder), "-i", str(listed)]
+    places = ["-d", str(job.folder), "-i", str(job.listed_urls)]
+    return ["aria2c", "-q", f"-j{_flying(delay)}", *places]
 
 
 def _curl(job: Job, delay: int) -> list[str]:
@@ -138,20 +135,13 @@ def _curl_to(job: Job, delay: int, places: list[str]) -> list[str]:
 
 
 def _img2dataset(job: Job, delay: int) -> list[str]:
-    listed = job.write("urls.txt", "".join(f"{url}\n" for url in job.urls))
-    options = {
-        "url_list": listed,
-        "output_folder": job.folder,
-        "output_format": "files",
-        "resize_mode": "no",
-        "disable_all_reencoding": "True",
-        "processes_count": "2",
-        "thread_count": _flying(delay),
-        "number_sample_per_shard": max(1, len(job.images) // 4),
-        "enable_wandb": "False",
-    }
-    words = [f"--{name}={value}" for name, value in options.items()]
-    return [str(PEERS / "img2dataset"), *words]
+    return by_img2dataset(
+        job,
+        PEERS / "img2dataset",
+        processes_count=2,
+        thread_count=int(_flying(delay)),
+        number_sample_per_shard=max(1, len(job.images) // 4),
+    )
 
 
 def _flying(delay: int) -> str:

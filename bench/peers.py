@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.made import PEERS, oid
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["TOOLS", "Job", "Tool", "available"]
+__all__ = ["TOOLS", "Job", "Tool", "available", "by_img2dataset", "by_oid"]
 
 HERE = Path(__file__).parent
-PEERS = Path("build/peers/bin")
-"""Where `make peers` puts the ones that come from the package index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,16 @@ class Job:
     def urls(self) -> list[str]:
         """The addresses of the images."""
         return [f"{self.url}/open-images-dataset/{each}.jpg" for each in self.images]
+
+    @property
+    def listed_urls(self) -> Path:
+        """The addresses, a line each."""
+        return self.write("urls.txt", "".join(f"{url}\n" for url in self.urls))
+
+    @property
+    def listed_files(self) -> Path:
+        """The images by their paths in the bucket, a line each."""
+        return self.write("files.txt", "".join(f"{each}.jpg\n" for each in self.images))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +103,10 @@ def _by_statistics(job: Job, code: int) -> bool:
     return any(each["successes"] != each["count"] for each in counts)
 
 
-def _oid(job: Job) -> list[str]:
+def by_oid(job: Job) -> list[str]:
+    """Give the command of our own."""
     places = ["--download_folder", str(job.folder), "--cache", str(job.root / "cache")]
-    oid = str(Path(sys.executable).with_name("oid"))
-    return [oid, "fetch", str(job.ids), *places, "--source", job.url, "--quiet"]
+    return [oid(), "fetch", str(job.ids), *places, "--source", job.url, "--quiet"]
 
 
 def _official(job: Job) -> list[str]:
@@ -105,44 +115,50 @@ def _official(job: Job) -> list[str]:
 
 
 def _aria2c(job: Job) -> list[str]:
-    lines = "".join(f"{url}\n" for url in job.urls)
-    listed = job.write("urls.txt", lines)
-    return ["aria2c", "-c", "-j16", "-q", "-d", str(job.folder), "-i", str(listed)]
+    return ["aria2c", "-c", "-j16", "-q", "-d", str(job.folder), "-i", str(job.listed_urls)]
 
 
 def _rclone(job: Job) -> list[str]:
-    listed = job.write("files.txt", "".join(f"{each}.jpg\n" for each in job.images))
     source = f":http,url='{job.url}/open-images-dataset':"
     options = ["--no-traverse", "--transfers", "16", "--config", str(job.root / "rclone.conf")]
     (job.root / "rclone.conf").touch()
-    return ["rclone", "copy", source, str(job.folder), "--files-from", str(listed), *options]
+    return [
+        "rclone",
+        "copy",
+        source,
+        str(job.folder),
+        "--files-from",
+        str(job.listed_files),
+        *options,
+    ]
 
 
 def _in_splits(job: Job, image: str) -> Path:
     return job.folder / f"{image}.jpg"
 
 
-def _img2dataset(job: Job) -> list[str]:
-    listed = job.write("urls.txt", "".join(f"{url}\n" for url in job.urls))
+def by_img2dataset(job: Job, program: Path | str, **more: int) -> list[str]:
+    """Give the command of img2dataset that keeps the files as they come, with *more* options."""
     options = {
-        "url_list": listed,
+        "url_list": job.listed_urls,
         "output_folder": job.folder,
         "output_format": "files",
         "resize_mode": "no",
         "disable_all_reencoding": "True",
-        "processes_count": "1",
-        "thread_count": "16",
-        "retries": "5",
         "enable_wandb": "False",
     }
+    return [str(program), *(f"--{name}={value}" for name, value in (options | more).items())]
+
+
+def _img2dataset(job: Job) -> list[str]:
     found = PEERS / "img2dataset"
-    program = str(found) if found.exists() else "img2dataset"
-    return [program, *(f"--{name}={value}" for name, value in options.items())]
+    program = found if found.exists() else "img2dataset"
+    return by_img2dataset(job, program, processes_count=1, thread_count=16, retries=5)
 
 
 _KEYS = {"AWS_EC2_METADATA_DISABLED": "true"}
 TOOLS = (
-    Tool("oidkit", _oid, _flat, _by_code, lambda name: name.startswith(".oid-tmp-"), {}),
+    Tool("oidkit", by_oid, _flat, _by_code, lambda name: name.startswith(".oid-tmp-"), {}),
     Tool(
         "official way (boto3)",
         _official,

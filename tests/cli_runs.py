@@ -52,6 +52,6 @@ def oid(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def sentence(capsys: pytest.CaptureFixture[str]) -> str:
     """Give the one line that stands on stderr, while stdout is empty."""
     printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.count("\n") == 1
+    assert printed.out == "", printed.err
+    assert printed.err.count("\n") == 1, printed.err
     return printed.err.strip()

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+# Else pytest says what an assert compared in the files of tests alone, not in what they share.
+pytest.register_assert_rewrite(
+    *(
+        ".".join(path.relative_to(HERE).with_suffix("").parts)
+        for path in HERE.rglob("*.py")
+        if path.name != "conftest.py" and not path.name.startswith("test_")
+    )
+)
+
+# A law is no measure of time: on a busy machine an example may take a while. Tests of consumers and
+# of a cluster run where hypothesis is not.
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    settings.register_profile("patient", settings(), deadline=None)
+    settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,3 +51,17 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from export_oracle import downloaded
 
     return downloaded(tmp_path_factory, ROOT)
+
+
+@pytest.fixture
+def two_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a dataset of two classes that share images, with masks; a few images are missing."""
+    from export_datasets import downloaded
+
+    return downloaded(tmp_path_factory, "two")
+
+
+@pytest.fixture
+def copied(two_classes: Path, tmp_path: Path) -> Path:
+    """Give a copy of that dataset, which a test may change."""
+    return Path(shutil.copytree(two_classes, tmp_path / "copied"))

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import oidkit
-from oidkit.testing import PerSplit, ReleaseSpec, make_release
+from oidkit import Selection, Settings
+from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pytest
 
@@ -37,9 +38,30 @@ def _made(base: Path) -> Path:
     return make_release(base / "shared-mirror", SPEC).root
 
 
-def made_mirror(factory: pytest.TempPathFactory) -> Path:
+def made_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the mirror of `SPEC`, made once a session; nobody may change it."""
-    return _made(factory.getbasetemp())
+    return _made(tmp_path_factory.getbasetemp())
+
+
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
+    """Serve that mirror; a file of tests makes a fixture of it, of the scope that it needs."""
+    with MirrorServer(made_mirror(tmp_path_factory)) as running:
+        yield running
+
+
+def read_from(server: MirrorServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Read from the fixture `server`, with an empty cache; it is made a fixture, too."""
+    return Settings(source=server.url, cache=tmp_path_factory.mktemp("cache"))
+
+
+def downloaded_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Download classes twice, so that many boxes stand in two files; nobody may change it."""
+    folder = tmp_path_factory.mktemp("twice")
+    settings = Settings(str(made_mirror(tmp_path_factory)), folder / "cache")
+    every = Selection(("Handgun",), annotations="all")
+    oidkit.download(every, folder / "out", settings=settings)
+    oidkit.download(("Handgun", "Person"), folder / "out", settings=settings)
+    return folder / "out"
 
 
 def tree(root: Path) -> dict[str, bytes]:

@@ -157,7 +157,7 @@ def test_a_missing_column_is_named(key: str, column: bytes, bench: Bench) -> Non
     path = bench.path(key)
     path.write_bytes(path.read_bytes().replace(column, b"Other", 1))
     ended = bench.refused()
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert key in ended.sentence
     assert column.decode() in ended.sentence
 
@@ -167,7 +167,7 @@ def test_a_column_that_stands_twice_is_refused(bench: Bench) -> None:
     path = bench.path(BOXES)
     path.write_bytes(path.read_bytes().replace(b"XMax", b"XMin", 1))
     ended = bench.refused()
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert BOXES in ended.sentence
 
 
@@ -176,7 +176,7 @@ def test_a_file_that_is_no_csv_is_refused(content: bytes, bench: Bench) -> None:
     """An empty file, zeros or a zip in place of a CSV are exit 6 with the file's name."""
     bench.path(BOXES).write_bytes(content)
     ended = bench.refused()
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert BOXES in ended.sentence
 
 
@@ -185,7 +185,7 @@ def test_more_than_one_in_a_hundred_is_too_much(bench: Bench) -> None:
     for at in range(10, 30):
         with_line(bench, BOXES, BOX.replace(b"0.1", b"x"), at=at)
     ended = bench.refused()
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert "20 of 420 rows" in ended.sentence
     assert "line 10" in ended.sentence
 

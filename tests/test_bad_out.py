@@ -81,7 +81,7 @@ def test_a_file_in_the_place_of_the_folder_is_left_as_it_is(bench: Bench, tmp_pa
         where = ("--source", server.url, "--cache", bench.cache, "--out", tmp_path / "notes")
         ended = run_oid("download", *ASKED, *where)
         assert server.requests == 0
-    assert ended.code == 2
+    assert ended.code == 2, ended.err
     assert str(tmp_path / "notes") in ended.sentence
     assert "file" in ended.sentence
     assert (tmp_path / "notes").read_bytes() == b"mine"
@@ -93,7 +93,7 @@ def test_a_file_above_the_folder_is_named(bench: Bench, tmp_path: Path) -> None:
     with MirrorServer(bench.mirror) as server:
         ended = bench.download("--out", tmp_path / "notes" / "deep" / "down", source=server.url)
         assert server.requests == 0
-    assert ended.code == 5
+    assert ended.code == 5, ended.err
     assert str(tmp_path / "notes") in ended.sentence
     assert (tmp_path / "notes").read_bytes() == b"mine"
 
@@ -106,7 +106,7 @@ def test_a_folder_of_other_things_is_left_as_it_is(bench: Bench, tmp_path: Path)
     with MirrorServer(bench.mirror) as server:
         ended = bench.download("--out", other, source=server.url)
         assert server.requests == 0
-    assert ended.code == 2
+    assert ended.code == 2, ended.err
     assert str(other) in ended.sentence
     assert "chapter.tex" in ended.sentence
     assert tree(other, records=True) == {"chapter.tex": b"mine"}
@@ -116,7 +116,7 @@ def test_a_dataset_of_another_release_is_left_as_it_is(bench: Bench) -> None:
     """Releases are not mixed in a folder: exit 2, and both ways out are named."""
     records = tree(bench.out, records=True)
     ended = bench.refused("--release", "v5")
-    assert ended.code == 2
+    assert ended.code == 2, ended.err
     assert "release v7, not v5" in ended.sentence
     assert "--release v7" in ended.sentence
     assert tree(bench.out, records=True) == records
@@ -131,7 +131,7 @@ def test_a_dataset_whose_description_cannot_be_read_is_left_as_it_is(
     """A description that is broken, or of a later version, is exit 2 and stays as it is."""
     (bench.out / ".oid" / "dataset.json").write_bytes(content)
     ended = bench.refused()
-    assert ended.code == 2
+    assert ended.code == 2, ended.err
     assert str(bench.out) in ended.sentence
     assert (bench.out / ".oid" / "dataset.json").read_bytes() == content
 
@@ -199,7 +199,7 @@ def test_a_cache_that_is_read_only_is_named(bench: Bench, tmp_path: Path) -> Non
     bench.cache.mkdir()
     with mounted(bench.cache, "--bind", "-o", "ro", str(bench.cache)):
         ended = bench.refused()
-    assert ended.code == 5
+    assert ended.code == 5, ended.err
     assert str(bench.cache) in ended.sentence
 
 

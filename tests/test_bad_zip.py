@@ -108,7 +108,7 @@ def test_a_wrong_crc_costs_that_mask_only(bench: Bench, undisturbed: Mapping[str
     path.write_bytes(data)
     where = ("--source", bench.mirror, "--cache", bench.cache, "--out", bench.out)
     ended = run_oid("download", "Handgun", "Person", "--split", "validation", *where)
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert info.filename in ended.sentence
     assert "1 file failed" in ended.sentence
     all_but({name}, bench, undisturbed)
@@ -126,7 +126,7 @@ def test_a_wrong_crc_in_both_headers_is_found(
     assert data.count(crc) == 2
     path.write_bytes(data.replace(crc, bytes(byte ^ 0x55 for byte in crc)))
     ended = bench.download()
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert "CRC-32" in ended.sentence
     all_but({name}, bench, undisturbed)
 
@@ -141,7 +141,7 @@ def test_a_member_that_is_lacking_is_missing(
     del content[name.rpartition("/")[2]]
     path.write_bytes(zipped(content))
     ended = bench.download("--json")
-    assert ended.code == 3
+    assert ended.code == 3, ended.err
     assert "1 object is not at the source" in ended.err
     assert "manifest.csv" in ended.err
     assert json.loads(ended.out)["missing"] == [name.removeprefix("masks/")]
@@ -161,7 +161,7 @@ def test_a_member_with_a_path_is_never_written(
     content[front + bare] = content.pop(bare)
     path.write_bytes(zipped(content))
     ended = bench.download("--json")
-    assert ended.code == 3
+    assert ended.code == 3, ended.err
     assert json.loads(ended.out)["missing"] == [name.removeprefix("masks/")]
     all_but({name}, bench, undisturbed)
     assert not [each for each in bench.out.parent.rglob(bare) if bench.mirror not in each.parents]
@@ -187,7 +187,7 @@ def test_every_zip_broken_still_leaves_every_image(
     for path in bench.mirror.glob("openimages/v5/validation-masks/*.zip"):
         path.write_bytes(b"no zip")
     ended = bench.download()
-    assert ended.code == 6
+    assert ended.code == 6, ended.err
     assert "45 files failed" in ended.sentence
     assert ended.sentence.endswith("; run the same command again, or check the copy at --source")
     assert objects(tree(bench.out), "images") == objects(undisturbed, "images")

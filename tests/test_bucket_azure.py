@@ -18,7 +18,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 import oidkit
-from buckets import SPEC
+from buckets import images_asked
 from cli_runs import sentence
 from mirrors import CLASSES, tree
 from oidkit.api import Settings, download, export, index_pull, index_push
@@ -27,7 +27,6 @@ from oidkit.errors import UsageError
 from oidkit.objectpath import ObjectPath
 from oidkit.selection import Selection
 from oidkit.shelf import location_of
-from oidkit.testing import MirrorServer, make_release
 from oracle import differences
 from servers import azurite, free_port
 from team_indexes import bytes_below
@@ -36,7 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from oidkit.testing import MirrorServer
     from oracle import Tree
+
+pytest_plugins = ["bucket_fixtures"]
 
 USAGE, COMPLETE_BUT_MISSING, AGAIN, DISK, DAMAGED = 2, 3, 4, 5, 6
 CONTAINER = "our-data"
@@ -97,19 +99,6 @@ class Container:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve a release of some images, of which a tenth is missing."""
-    with MirrorServer(make_release(tmp_path_factory.mktemp("mirror"), SPEC).root) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the tables for all tests of this module."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     """Serve an empty container, and have the key for it."""
     pytest.importorskip("obstore", reason="buckets need the extra oidkit[cloud]")
@@ -124,21 +113,6 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
         yield container
 
 
-@pytest.fixture
-def settings(server: MirrorServer, cache: Path) -> Settings:
-    """Read from the server, whose books begin with the test."""
-    server.reset()
-    return Settings(source=server.url, cache=cache)
-
-
-@pytest.fixture(scope="module")
-def folder(server: MirrorServer, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download two classes into a folder; nobody may change it."""
-    out = tmp_path_factory.mktemp("folder") / "out"
-    download(CLASSES, out, settings=Settings(source=server.url, cache=cache))
-    return out
-
-
 @pytest.fixture(scope="module")
 def dataset(server: MirrorServer, cache: Path, container: Container) -> str:
     """Download them into the container; whoever changes that puts it back."""
@@ -146,11 +120,6 @@ def dataset(server: MirrorServer, cache: Path, container: Container) -> str:
     done = download(CLASSES, place, settings=Settings(source=server.url, cache=cache))
     assert (done.exit_code, done.out) == (COMPLETE_BUT_MISSING, place)
     return place
-
-
-def images_asked(server: MirrorServer) -> list[str]:
-    """Give the images that the source was asked for."""
-    return [each.path for each in server.log if each.path.startswith("open-images-dataset/")]
 
 
 # -- what lies there ----------------------------------------------------------------------------

@@ -2,100 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import shutil
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mask_release import MEMBERS, MOST_WASTE, SPEC, Masks, masks_of, zip_key
 from oidkit.api import Settings, download, index_info, plan
 from oidkit.errors import UsageError
 from oidkit.selection import Selection
-from oidkit.testing import Fault, MirrorServer, PerSplit, ReleaseSpec, RequestInfo, make_release
+from oidkit.testing import Fault, MirrorServer, ReleaseSpec, RequestInfo, make_release
 from oracle import Asked, Mirror, differences, expected, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-MEMBERS = 5_000
-SPEC = ReleaseSpec(
-    releases=("v7",),
-    labels=("masks",),
-    image_lists=False,
-    images=PerSplit(4_000, 0, 0),
-    members_per_zip=PerSplit(MEMBERS, 0, 0),
-    classes=601,
-    image_level_classes=20,
-    jpegs=0,
-)
-"""16 zips of 5,000 masks, and no image at all."""
-MOST_WASTE = 64 * 1024
-MASKS_CSV = "openimages/v5/train-annotations-object-segmentation.csv"
-
-
-@dataclass(frozen=True)
-class Masks:
-    """The masks of a made release, told by the csv and zipfile modules."""
-
-    root: Path
-
-    @cached_property
-    def by_class(self) -> dict[str, list[str]]:
-        """Give the names of the masks of each class."""
-        found: dict[str, list[str]] = {}
-        with (self.root / MASKS_CSV).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                found.setdefault(row["LabelName"], []).append(row["MaskPath"])
-        return found
-
-    def of_size(self, count: int) -> list[str]:
-        """Name the classes that have so many masks, in all 16 zips."""
-        return [
-            mid
-            for mid, names in self.by_class.items()
-            if len(names) == count and len({name[0] for name in names}) == 16
-        ]
-
-    def zip(self, name: str) -> Path:
-        """Find the zip that holds a mask."""
-        return self.root / zip_key(name[0])
-
-    @cached_property
-    def members(self) -> dict[str, dict[str, int]]:
-        """Give by zip (first digit) the bytes of each member: header, name and data."""
-        found = {}
-        for shard in "0123456789abcdef":
-            with zipfile.ZipFile(self.root / zip_key(shard)) as archive:
-                found[shard] = {
-                    each.filename: 30 + len(each.filename) + each.compress_size
-                    for each in archive.infolist()
-                }
-        return found
-
-    @cached_property
-    def starts(self) -> dict[str, int]:
-        """Say by zip (first digit) where its directory begins."""
-        found = {}
-        for shard in "0123456789abcdef":
-            with zipfile.ZipFile(self.root / zip_key(shard)) as archive:
-                found[shard] = archive.start_dir
-        return found
-
-
-def zip_key(shard: str) -> str:
-    """Give the key of a mask zip of train."""
-    return f"openimages/v5/train-masks/train-masks-{shard}.zip"
-
-
-def selection(mid: str) -> Selection:
-    """Ask for the masks of a class and for nothing else."""
-    return Selection((mid,), ("train",), ("masks",), images=False, metadata=False)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +42,7 @@ def tables(
     """Build the table of masks once, without reading any directory."""
     cache = tmp_path_factory.mktemp("tables")
     settings = Settings(source=mask_server.url, cache=cache)
-    plan(selection("Person"), tmp_path_factory.mktemp("out") / "none", settings=settings)
+    plan(masks_of("Person"), tmp_path_factory.mktemp("out") / "none", settings=settings)
     assert [entry.kind for entry in index_info(settings=Settings(cache=cache))] == ["table"]
     return cache
 
@@ -160,7 +84,7 @@ def test_fifty_masks_cost_the_directories_once_and_little_more_than_themselves(
 ) -> None:
     """50 masks in 16 zips of 5,000: directories, masks, and at most 64 KiB a merged range."""
     first, second, *_ = masks.of_size(50)
-    summary = download(selection(first), tmp_path / "out", settings=from_masks)
+    summary = download(masks_of(first), tmp_path / "out", settings=from_masks)
     assert (summary.masks.fetched, summary.exit_code) == (50, 0)
     log = [each for each in mask_server.log if each.path.endswith(".zip")]
     assert {each.path for each in log} == {zip_key(shard) for shard in masks.starts}
@@ -183,7 +107,7 @@ def test_fifty_masks_cost_the_directories_once_and_little_more_than_themselves(
     assert summary.requests == mask_server.requests
 
     reset(mask_server)
-    again = download(selection(second), tmp_path / "out", settings=from_masks)
+    again = download(masks_of(second), tmp_path / "out", settings=from_masks)
     assert (again.masks.fetched, again.exit_code) == (50, 0)
     log = [each for each in mask_server.log if each.path.endswith(".zip")]
     wanted = sum(masks.members[name[0]][name] for name in masks.by_class[second])
@@ -210,7 +134,7 @@ def test_a_frequent_class_merges_its_masks_into_few_requests(
     mid = max(masks.by_class, key=lambda mid: len(masks.by_class[mid]))
     count = len(masks.by_class[mid])
     assert count > MEMBERS
-    summary = download(selection(mid), tmp_path / "out", settings=from_masks)
+    summary = download(masks_of(mid), tmp_path / "out", settings=from_masks)
     assert summary.masks.fetched == count
     log = [each for each in mask_server.log if each.path.endswith(".zip")]
     merged = [
@@ -231,7 +155,7 @@ def test_zips_that_hold_nothing_of_the_class_are_not_touched(
     mid = min(masks.by_class, key=lambda mid: len({name[0] for name in masks.by_class[mid]}))
     holding = {zip_key(name[0]) for name in masks.by_class[mid]}
     assert len(holding) < 16
-    download(selection(mid), tmp_path / "out", settings=from_masks)
+    download(masks_of(mid), tmp_path / "out", settings=from_masks)
     assert {each.path for each in mask_server.log if each.path.endswith(".zip")} == holding
 
 
@@ -267,8 +191,10 @@ def test_a_rerun_asks_only_whether_the_tables_changed(small: Mirror, tmp_path: P
         reset(server)
         again = download(plain, tmp_path / "out", settings=settings)
         log = [each for each in server.log if each.path not in gone]
-    assert all(count == 1 for count in Counter(each.path for each in log).values())
-    assert all(each.status == 304 and "if-none-match" in each.headers for each in log)
+    assert not [path for path, count in Counter(each.path for each in log).items() if count != 1]
+    assert not [
+        each for each in log if not (each.status == 304 and "if-none-match" in each.headers)
+    ]
     assert {each.path for each in log} <= {
         "openimages/v7/oidv7-class-descriptions-boxable.csv",
         "openimages/v5/classes-segmentation.txt",

@@ -124,7 +124,7 @@ def test_every_label_type_is_drawn(every: Path) -> None:
 
 
 def test_a_point_is_drawn_by_its_answer(every: Path) -> None:
-    """A yes is a full dot of the class's colour at its place, a no has a cross there."""
+    """A yes is a full dot of the class's colour, a no a cross, and what is not sure a ring."""
     path = next(path for path in sorted(every.glob("csv/all_train_points.csv")))
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -134,10 +134,13 @@ def test_a_point_is_drawn_by_its_answer(every: Path) -> None:
         shown = oidkit.draw(
             every, row["ImageId"], labels=("points",), annotations="all", names=False
         )
-        at = float(row["X"]) * (shown.width - 1), float(row["Y"]) * (shown.height - 1)
-        found = shown.getpixel((round(at[0]), round(at[1])))
-        if row["EstimatedYesNo"] != "unsure":
-            assert found == rgb_of(row["Label"])
+        x, y = (
+            round(float(row[at]) * (side - 1)) for at, side in zip("XY", shown.size, strict=True)
+        )
+        beside = x + (2 if x < shown.width // 2 else -2)
+        coloured = [shown.getpixel(at) == rgb_of(row["Label"]) for at in ((x, y), (beside, y))]
+        drawn = {"yes": [True, True], "no": [True, False], "unsure": [False, False]}
+        assert coloured == drawn[row["EstimatedYesNo"]], row
 
 
 def test_what_is_not_there_is_told(every: Path, tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import mirrors
 from mirrors import environment, made_mirror, run
-from oidkit.testing import MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from oidkit.testing import MirrorServer
 
 RUNS = 160
 WHOLE = 1_000
@@ -29,11 +30,7 @@ DOWNLOADS = 10
 MISSING = "train/ffffffffffffffff"
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(made_mirror(tmp_path_factory)) as running:
-        yield running
+server = pytest.fixture(mirrors.served)
 
 
 def ended(command: list[str | Path], env: dict[str, str]) -> tuple[int, bytes]:

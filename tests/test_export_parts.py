@@ -122,6 +122,15 @@ def test_a_frame_holds_the_whole_picture(width: int, height: int, size: int, way
         assert sides == (size, size)
 
 
+def test_a_frame_is_of_the_nearest_pixels_and_padded_on_both_sides() -> None:
+    """Of an odd number of pixels of padding the one more comes behind."""
+    frame = frame_of(1000, 667, Resizing(100))
+    assert (frame.width, frame.height, frame.scale_y) == (100, 67, 67 / 667)
+    padded = frame_of(1000, 667, Resizing(100, "letterbox"))
+    assert (padded.offset_x, padded.offset_y) == (0, 16)
+    assert (padded.scale_x, padded.scale_y) == (frame.scale_x, frame.scale_y)
+
+
 def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
     """Where nothing is to be done, scales are 1 and there is no padding."""
     frame = frame_of(640, 480, Resizing(640, "longest"))

@@ -7,29 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrors import made_mirror, run
+import mirrors
+from mirrors import run
 from oidkit.api import Settings, fetch, verify
 from oidkit.errors import UsageError
 from oidkit.testing import Fault, MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 GONE = "train/ffffffffffffffff"
 
 
-@pytest.fixture
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the shared mirror."""
-    return made_mirror(tmp_path_factory)
-
-
-@pytest.fixture
-def server(mirror: Path) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(mirror) as running:
-        yield running
+mirror = pytest.fixture(mirrors.made_mirror)
+server = pytest.fixture(mirrors.served)
 
 
 @pytest.fixture
@@ -223,7 +214,7 @@ def test_command_with_a_bad_line(server: MirrorServer, ids: Path, tmp_path: Path
     """A bad line ends the command with 2 and one sentence that names it."""
     ids.write_text("train/xyz\n")
     done = run("fetch", ids, "--download_folder", tmp_path / "out", "--source", server.url)
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stderr
     assert b"line 1 of" in done.stderr
     assert done.stderr.count(b"\n") == 1
     assert server.requests == 0

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from made_tables import made
 from oidkit.schema import BOXES, HUMAN_LABELS, RELATIONSHIPS, Keep, Schema, check_row
 from oidkit.tables import Table, stretches
 from oidkit.tables import holding as holdings
@@ -20,7 +21,6 @@ from oidkit.tables.fields import NARROW, WIDE, Fields, cut
 from oidkit.tables.holding import ODD, Words, holding_of
 from oidkit.tables.stretches import read_numbers
 from oidkit.tables.texts import published
-from test_tables import made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

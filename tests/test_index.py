@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrors import made_mirror, run, start
+import mirrors
+from mirrors import run, start
 from oidkit import catalog
 from oidkit.api import Settings, building, download, index_build, index_info
 from oidkit.testing import MirrorServer, PerSplit, ReleaseSpec, make_release
@@ -25,17 +26,8 @@ if TYPE_CHECKING:
     from oidkit.catalog import Label
 
 
-@pytest.fixture
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the shared mirror."""
-    return made_mirror(tmp_path_factory)
-
-
-@pytest.fixture
-def server(mirror: Path) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(mirror) as running:
-        yield running
+mirror = pytest.fixture(mirrors.made_mirror)
+server = pytest.fixture(mirrors.served)
 
 
 @pytest.fixture
@@ -77,13 +69,15 @@ def test_info_lists_what_was_built(mirror: Path, settings: Settings) -> None:
     assert index_info(settings=settings) == built
     tables = {entry.key: entry for entry in built if entry.kind == "table"}
     assert len(tables) == 9
-    assert all(entry.rows == rows_of(mirror / key) for key, entry in tables.items())
+    assert not [key for key, entry in tables.items() if entry.rows != rows_of(mirror / key)]
     directories = {entry.key: entry for entry in built if entry.kind == "mask directory"}
     assert len(directories) == 48
     for key, entry in directories.items():
         with zipfile.ZipFile(mirror / key) as archive:
             assert entry.rows == len(archive.namelist())
-    assert all(entry.source == settings.source and entry.bytes > 0 for entry in built)
+    assert not [
+        entry for entry in built if not (entry.source == settings.source and entry.bytes > 0)
+    ]
     assert not any(entry.rejects for entry in built)
 
 
@@ -181,7 +175,7 @@ def test_locks_are_taken_in_one_order(settings: Settings, monkeypatch: pytest.Mo
     index_build(splits=["test", "train"], metadata=False, labels=["boxes"], settings=other)
     two = [name for name in taken if name.endswith(".lock") and "bbox" in name]
     assert one == two
-    assert all(a < b for a, b in pairwise(one))
+    assert not [(a, b) for a, b in pairwise(one) if a >= b]
     assert len(one) == 2
 
 

@@ -271,7 +271,7 @@ def test_kill_while_narratives_are_read(place: Place) -> None:
         ranges = [each.range for each in server.log if each.path == KEYS["narratives"]]
         assert ranges[0], "the blocks that were read are read again"
         calm = run(*command, f"--cache={place.cache}-2", f"--out={place.out}-2")
-        assert calm.returncode == 0
+        assert calm.returncode == 0, calm.stderr
     found = tree_of(place.out)
     assert found["csv/m01g317_validation_narratives.jsonl"]
     assert differences(found, tree_of(place.out.with_name("out-2"))) == []

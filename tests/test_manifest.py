@@ -10,6 +10,7 @@ import io
 import json
 import time
 import zlib
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from oidkit.disk import Record, write_atomically
 from oidkit.selection import Selection
 from oidkit.tables import Manifest, journal
 from oidkit.tables import manifest as manifest_module
+from oidkit.tables.journal import line_of, row_of
 from oidkit.testing import MirrorServer, ReleaseSpec, make_release
 from oracle import Asked, Mirror, differences, expected, tree_of
 
@@ -203,6 +205,21 @@ def test_the_journal_of_a_killed_run_counts_up_to_its_last_whole_row(
     assert records(folder) == [record(at) for at in range(whole)]
 
 
+def test_a_row_of_a_journal_with_a_flipped_bit_counts_as_never_written(tmp_path: Path) -> None:
+    """Its CRC-32 tells, though it may be read; the rows before and behind it count."""
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    for at in range(3):
+        place = tmp_path / record(at).path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(bytes(record(at).bytes))
+    first, second, third = (line_of(row_of(record(at))) for at in range(3))
+    flipped = second.replace(b'"a.zip"', b'"c.zip"')
+    assert flipped != second
+    (folder / f"journal-{'0' * 12}.jsonl").write_bytes(first + flipped + third)
+    assert records(folder) == [record(0), record(2)]
+
+
 @pytest.mark.parametrize("sure", [0, 3, 5])
 def test_rows_of_files_that_may_be_lost_are_looked_at(tmp_path: Path, sure: int) -> None:
     """Of a killed run, a file of the right size with other bytes counts only where it was synced.
@@ -231,9 +248,9 @@ def test_a_run_under_way_notes_what_will_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From time to time all is synced, and a row says for how many rows; the end syncs too."""
-    synced: list[Path] = []
+    synced: list[list[Path]] = []
     monkeypatch.setattr(journal, "_MOST_BYTES", 10)
-    monkeypatch.setattr(journal, "make_lasting", lambda root, _: synced.append(root))
+    monkeypatch.setattr(journal, "make_lasting", lambda _, files: synced.append(files))
     folder = tmp_path / ".oid"
     folder.mkdir()
     manifest = Manifest(folder)
@@ -242,9 +259,11 @@ def test_a_run_under_way_notes_what_will_last(
         time.sleep(0.002)
     (path,) = folder.glob("journal-*.jsonl")
     found = [json.loads(line.partition(" ")[2]) for line in path.read_text().splitlines()]
-    noted = [(at, int(row[4])) for at, row in enumerate(found) if row[1] == "synced"]
+    noted = [int(row[4]) for row in found if row[1] == "synced"]
+    # Each sync is of the journal, and of the files of all rows since the one before.
+    files = [*accumulate(len(each) - 1 for each in synced)]
     assert noted
-    assert all(number <= at for at, number in noted)
+    assert noted == files[: len(noted)]
     before = len(synced)
     manifest.close()
     assert len(synced) > before
@@ -336,27 +355,43 @@ def test_a_manifest_is_asked_by_folder(tmp_path: Path) -> None:
     manifest.close()
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "../outside.png,mask,k,ok,1,,",
-        "masks/../../outside.png,mask,k,ok,1,,",
-        "/etc/passwd,mask,k,ok,1,,",
-        "C:\\x.png,mask,k,ok,1,,",
-        "masks/a.png,mask,k,splendid,1,,",
-        "masks/a.png,mask,k,ok,-1,,",
-        "masks/a.png,mask,k,ok",
-        "masks/a.png,mask,k,ok,1,,,,",
-    ],
-)
+SOUND = "masks/train/1.png,mask,k,ok,1,0,0,,"
+SENSELESS = [
+    "../outside.png,mask,k,ok,1,0,0,,",
+    "masks/../../outside.png,mask,k,ok,1,0,0,,",
+    "/etc/passwd,mask,k,ok,1,0,0,,",
+    "C:\\x.png,mask,k,ok,1,0,0,,",
+    "masks/a.png,mask,k,splendid,1,0,0,,",
+    "masks/a.png,mask,k,ok,-1,0,0,,",
+    "masks/a.png,mask,k,ok,1,wide,0,,",
+    "masks/a.png,mask,k,ok",
+    "masks/a.png,mask,k,ok,1,0,0,,,,",
+]
+
+
+@pytest.mark.parametrize("row", SENSELESS)
 def test_a_manifest_that_is_none_of_ours_counts_as_empty(tmp_path: Path, row: str) -> None:
     """A path that leads out of the dataset, or a row that makes no sense, is never believed."""
-    text = ",".join(COLUMNS) + "\n" + "masks/train/1.png,mask,k,ok,1,,\n" + row + "\n"
-    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
-    manifest = Manifest(tmp_path)
-    assert manifest.damaged
-    assert list(manifest.records()) == []
-    manifest.close()
+    found = {}
+    for name, rows in (("sound", [SOUND]), ("senseless", [SOUND, row])):
+        folder = tmp_path / name
+        folder.mkdir()
+        text = "".join(f"{line}\n" for line in (",".join(COLUMNS), *rows))
+        (folder / "manifest.csv").write_text(text, encoding="utf-8")
+        manifest = Manifest(folder)
+        found[name] = (manifest.damaged, [each.path for each in manifest.records()])
+        manifest.close()
+    assert found == {"sound": (False, ["masks/train/1.png"]), "senseless": (True, [])}
+
+
+@pytest.mark.parametrize("row", SENSELESS)
+def test_a_row_of_a_journal_that_makes_no_sense_is_left_out(tmp_path: Path, row: str) -> None:
+    """However well it was written; the other rows count."""
+    folder = tmp_path / ".oid"
+    folder.mkdir()
+    lines = b"".join(line_of(each.split(",")) for each in (row, SOUND))
+    (folder / f"journal-{'0' * 12}.jsonl").write_bytes(lines)
+    assert [each.path for each in records(folder)] == ["masks/train/1.png"]
 
 
 _text = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)

@@ -11,24 +11,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrors import CLASSES, made_mirror, run, start, tree
+import mirrors
+from mirrors import CLASSES, run, start, tree
 from oidkit.api import Settings, download
 from oidkit.disk import check_writable, listing, locked
-from oidkit.testing import MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from oidkit.testing import MirrorServer
 
 COMPLETE_BUT_MISSING = 3
 RUNS = 4
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(made_mirror(tmp_path_factory)) as running:
-        yield running
+server = pytest.fixture(mirrors.served)
 
 
 def arguments(server: MirrorServer, out: Path, cache: Path) -> list[str | Path]:

@@ -16,16 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from mirrors import CLASSES, made_mirror
+import mirrors
+from mirrors import CLASSES
 from oidkit.api import Settings, download, fetch, verify
 from oidkit.dataset import Dataset, open_dataset, read_dataset
 from oidkit.disk import Record
 from oidkit.imagefile import jpeg_fault, jpeg_size, png_size
 from oidkit.tables import Manifest
-from oidkit.testing import MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 # -- of bytes ------------------------------------------------------------------------------------
@@ -140,17 +139,8 @@ def _seconds(data: bytes) -> float:
 # -- of a dataset --------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(made_mirror(tmp_path_factory)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def settings(server: MirrorServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Read from the server."""
-    return Settings(source=server.url, cache=tmp_path_factory.mktemp("cache"))
+server = pytest.fixture(scope="module")(mirrors.served)
+settings = pytest.fixture(scope="module")(mirrors.read_from)
 
 
 @pytest.fixture(scope="module")

@@ -237,6 +237,6 @@ def test_an_interpreter_that_will_not_do_is_refused_in_a_sentence(tmp_path: Path
             text=True,
             check=False,
         )
-        assert done.returncode == 2
+        assert done.returncode == 2, done.stderr
         assert "oidkit needs Python 3.11 or later" in done.stderr
         assert not (tmp_path / "venv").exists()

@@ -14,23 +14,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import mirrors
 import oidkit
 from mirrors import environment, made_mirror, tree
 from oidkit.events import Event, Fetched, PhaseEnded, PhaseStarted, Received
-from oidkit.testing import MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from oidkit.testing import MirrorServer
 
 HEAVY = ("polars", "numpy", "pycurl", "rich", "PIL", "filelock", "google_crc32c", "asyncio")
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(made_mirror(tmp_path_factory)) as running:
-        yield running
+server = pytest.fixture(mirrors.served)
 
 
 @pytest.fixture
@@ -80,7 +77,9 @@ def test_names_of_the_api_stay_what_they_are() -> None:
     first = {name: getattr(api, name) for name in api.__all__}
     assert not any(inspect.ismodule(found) for found in first.values())
     assert set(api.__all__) <= set(oidkit.__all__)
-    assert all(getattr(oidkit, name) is found for name, found in first.items())
+    assert not [
+        (name, found) for name, found in first.items() if getattr(oidkit, name) is not found
+    ]
 
 
 def test_unknown_name() -> None:
@@ -149,7 +148,7 @@ def test_from_other_threads(settings: oidkit.Settings, tmp_path: Path) -> None:
         runs = [pool.submit(oidkit.download, HANDGUNS, out, settings=settings) for out in outs]
         codes = {run.result().exit_code for run in runs}
     assert codes <= {0, 3}
-    assert all(tree(out) == tree(tmp_path / "one") for out in outs)
+    assert not [out for out in outs if tree(out) != tree(tmp_path / "one")]
 
 
 def test_nothing_is_printed(

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import cli_runs
+import mirrors
 import oidkit
 from cli_runs import sentence
 from html_pages import HOSTILE, LIMIT, checked, read
-from mirrors import SPEC, made_mirror, tree
+from mirrors import SPEC, tree
 from oidkit import Selection, Settings, stats
 from oidkit.api.contact import _jpeg
 from oidkit.catalog import LABEL_WORDS
@@ -36,14 +37,7 @@ from oidkit.testing import PerSplit, make_release
 own_settings = pytest.fixture(autouse=True)(cli_runs.own_settings)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Download two classes twice; nobody may change it."""
-    folder = tmp_path_factory.mktemp("report")
-    settings = Settings(str(made_mirror(tmp_path_factory)), folder / "cache")
-    oidkit.download(Selection(("Handgun",), annotations="all"), folder / "out", settings=settings)
-    oidkit.download(("Handgun", "Person"), folder / "out", settings=settings)
-    return folder / "out"
+whole = pytest.fixture(scope="module")(mirrors.downloaded_twice)
 
 
 @pytest.fixture

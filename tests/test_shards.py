@@ -326,7 +326,7 @@ def test_the_shared_mirror_lacks_images_and_that_is_told(
     words = ["download", *CLASSES, "--export", "webdataset", "--no-folder", "--quiet"]
     env = environment(OID_CACHE=str(tmp_path / "cache"), OID_SOURCE=str(mirror))
     done = run(*words, "--out", tmp_path / "out", env=env)
-    assert done.returncode == 3
+    assert done.returncode == 3, done.stderr
     assert b"not at the source, as listed in" in done.stderr
     notes = [*(tmp_path / "out" / ".oid" / "shards").glob("*.json")]
     lost = [each for note in notes for each in json.loads(note.read_bytes())["missing"]]

@@ -122,7 +122,7 @@ def test_what_leads_nowhere_ends_a_build(tmp_path: Path, page: str, said: str) -
     (docs / "README.md").write_text("# Contents\n\n- [A page](page.md)\n")
     (docs / "page.md").write_text(page)
     done = build(tmp_path, tmp_path / "out")
-    assert done.returncode != 0
+    assert done.returncode != 0, done.stderr
     assert said in done.stderr
 
 
@@ -137,5 +137,5 @@ def test_a_page_that_is_in_no_navigation_ends_a_build(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (docs / "orphan.md").write_text("# An orphan\n")
     done = build(tmp_path, tmp_path / "out")
-    assert done.returncode != 0
+    assert done.returncode != 0, done.stderr
     assert "orphan.md" in done.stderr

@@ -267,7 +267,7 @@ def test_command(tmp_path: Path) -> None:
     assert (tmp_path / "m0gxl3_annotations.csv").read_bytes() == rows
     (tmp_path / "m0gxl3_annotations.csv").write_text("mine")
     refused = run(*command, "--output-dir", tmp_path)
-    assert refused.returncode == 2
+    assert refused.returncode == 2, refused.stderr
     assert b"--force" in refused.stderr
     assert refused.stderr.count(b"\n") == 1
     assert run(*command, "--force", cwd=tmp_path).returncode == 0

@@ -5,18 +5,8 @@ The workers here are threads of the test's own process; those of a real Ray are 
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
 import pickle
-import socket
-import sys
-import threading
-import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,142 +14,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirrors import CLASSES, made_mirror, tree
-from oidkit import cluster
-from oidkit.api import Settings, Summary, download, shards, spreading
-from oidkit.api.shards import Errand, cut, fetch_shard, shard_size
-from oidkit.api.spreading import Died
-from oidkit.cli import main
+import mirrors
+import worker_threads
+from mirrors import CLASSES, tree
+from oidkit.api import Settings, download, shards, spreading
+from oidkit.api.shards import cut, shard_size
 from oidkit.errors import DiskError, OidError, SourceError, UnknownClassError, UsageError
-from oidkit.events import Failed, Fetched, Missing, Received, Warned, ignore
-from oidkit.objectpath import ObjectPath
+from oidkit.events import Failed, Fetched, Missing, Received, Warned
 from oidkit.planning import plan_images
 from oidkit.selection import Selection
-from oidkit.testing import Fault, MirrorServer
+from oidkit.testing import Fault
 from oidkit.transfer import Rate
+from worker_threads import Case, Threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from oidkit.api.shards import Batch, Shard
-    from oidkit.events import Listener
     from oidkit.testing import RequestInfo
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(made_mirror(tmp_path_factory)) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let there be many shards, and let workers tell of each round."""
-    monkeypatch.setattr(shards, "_SMALLEST", 8)
-    monkeypatch.setattr(shards, "_BATCH_SECONDS", 0.0)
-
-
-@dataclass
-class Threads:
-    """An engine, its cluster and its workers; `dies` is asked before each word of a worker.
-
-    At first they are `silent` for some turns, and the `slowest` shard while there are others.
-    """
-
-    count: int = 3
-    dies: Callable[[int, int], bool] = lambda shard, words: False
-    slowest: int | None = None
-    silent: int = 0
-    errands: list[Errand] = field(default_factory=list)
-    given: list[int] = field(default_factory=list)
-    most: int = 0
-    most_in_flight: int = 0
-    most_a_second: float = 0.0
-    stopped: bool = False
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _under_way: dict[int, Iterator[Batch]] = field(default_factory=dict)
-    _told: dict[int, Settings] = field(default_factory=dict)
-    _words: Counter[int] = field(default_factory=Counter)
-
-    @contextlib.contextmanager
-    def connected(self) -> Iterator[Threads]:
-        with self._pool:
-            yield self
-
-    def workers(self, errand: Errand) -> Threads:
-        assert isinstance(errand.root, ObjectPath) or errand.root.is_absolute()
-        return self
-
-    def start(self, errand: Errand, shard: Shard) -> None:
-        self.errands.append(errand)
-        self.given.append(shard.number)
-        sent = pickle.loads(pickle.dumps((errand, shard)))  # noqa: S301 - our own
-        self._under_way[shard.number] = fetch_shard(*sent)
-        self.most = max(self.most, len(self._under_way))
-        self._told[shard.number] = errand.settings
-        told = [self._told[number] for number in self._under_way]
-        self.most_in_flight = max(self.most_in_flight, sum(each.workers or 0 for each in told))
-        rates = (each.requests_per_second or 0.0 for each in told)
-        self.most_a_second = max(self.most_a_second, sum(rates))
-
-    def wait(self, seconds: float) -> list[tuple[int, Batch | Died]]:
-        if self.silent:
-            self.silent -= 1
-            time.sleep(0.02)
-            return []
-        speak = [number for number in self._under_way if number != self.slowest]
-        return [(number, self._next(number)) for number in speak or list(self._under_way)]
-
-    def _next(self, number: int) -> Batch | Died:
-        words = self._under_way[number]
-        if self.dies(number, self._words[number]):
-            self._end(number)
-            return Died("it was killed")
-        self._words[number] += 1
-        told: Batch = self._pool.submit(next, words).result()
-        if told.done or told.error is not None:
-            self._end(number)
-        return pickle.loads(pickle.dumps(told))  # type: ignore[no-any-return]  # noqa: S301
-
-    def _end(self, number: int) -> None:
-        self._pool.submit(self._under_way.pop(number).close).result()  # type: ignore[attr-defined]
-
-    def stop(self) -> None:
-        self.stopped = True
-        for number in list(self._under_way):
-            self._end(number)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A place for downloads from a server."""
-
-    server: MirrorServer
-    root: Path
-
-    def download(
-        self,
-        out: str,
-        engine: Threads | None = None,
-        *,
-        on_event: Listener = ignore,
-        **more: object,
-    ) -> Summary:
-        settings = Settings(self.server.url, self.root / "cache", **more)  # type: ignore[arg-type]
-        place = self.root / out
-        return download(CLASSES, place, settings=settings, on_event=on_event, engine=engine)
-
-    def images_asked(self) -> Counter[str]:
-        """Count the requests for each image."""
-        log = self.server.log
-        return Counter(each.path for each in log if each.path.endswith(".jpg"))
-
-
-@pytest.fixture
-def case(server: MirrorServer, tmp_path: Path) -> Case:
-    """Give such a place."""
-    return Case(server, tmp_path)
+server = pytest.fixture(mirrors.served)
+small_shards = pytest.fixture(autouse=True)(worker_threads.small_shards)
+case = pytest.fixture(worker_threads.case)
 
 
 # -- shards -------------------------------------------------------------------------------------
@@ -188,7 +62,7 @@ def test_shards_have_every_image_that_is_wanted_once(
     found = list(cut([plan], size=size, degrees={f"{3:016x}": 90}))
     tasks = [task for shard in found for task in shard.plan.tasks()]
     assert tasks == [task for task in plan.tasks() if not task.present]
-    assert all(0 < shard.plan.asked <= size for shard in found)
+    assert not [shard for shard in found if not 0 < shard.plan.asked <= size]
     assert [shard.number for shard in found] == list(range(len(found)))
     assert sum(bool(shard.degrees) for shard in found) == any(
         int(t.image_id, 16) == 3 for t in tasks
@@ -410,112 +284,3 @@ def test_errors_go_from_process_to_process(error: OidError) -> None:
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert type(again) is type(error)
     assert (str(again), vars(again), again.args) == (str(error), vars(error), error.args)
-
-
-# -- the engine, without a Ray ------------------------------------------------------------------
-
-
-def test_an_engine_that_is_not_installed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: Case
-) -> None:
-    """One sentence says how to get Ray; no image is asked for, and no folder is made."""
-    real = importlib.util.find_spec
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None if name == "ray" else real(name))
-    out = case.root / "out"
-    places = ["--source", case.server.url, "--cache", str(case.root / "cache"), "--out", str(out)]
-    assert main(["download", "Handgun", *places, "--engine", "ray"]) == 2
-    said = capsys.readouterr().err
-    assert "the engine ray needs Ray, which is not installed" in said
-    assert 'pip install "oidkit[ray]"' in said
-    assert not case.images_asked()
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        (["--engine", "spark"], "there is no engine 'spark'; choose one of local, ray"),
-        (["--ray-address", "auto"], "--ray-address needs --engine ray"),
-        (["--requests-per-second", "0"], "has to be more than 0"),
-        (["--requests-per-second", "many"], "'many' is not a number"),
-    ],
-)
-def test_flags_that_make_no_sense(
-    flags: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """They are refused with a sentence, before anything is looked at."""
-    assert main(["download", "Handgun", "--out", str(tmp_path / "out"), *flags]) == 2
-    assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("address", ["head", "http://head:6379", "ray://head:10001", "head:"])
-def test_an_address_that_is_none(address: str) -> None:
-    """What is no host:port is told before anybody is called."""
-    with pytest.raises(UsageError, match=f"'{address}' is no address of a Ray cluster"):
-        cluster._check_answers(address)
-
-
-def test_an_address_where_nobody_answers(server: MirrorServer) -> None:
-    """A closed port, and another server than a Ray, are told within seconds."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    with pytest.raises(
-        UsageError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port}: .*refused"
-    ):
-        cluster._check_answers(f"127.0.0.1:{port}")
-    with pytest.raises(UsageError, match="what answers there is something else"):
-        cluster._check_answers(f"127.0.0.1:{server.port}")
-
-
-def test_an_address_that_takes_calls_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not waited for."""
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.2)
-    held = []
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        taking = threading.Thread(target=lambda: held.append(silent.accept()))
-        taking.start()
-        with pytest.raises(UsageError, match="timed out"):
-            cluster._check_answers(f"127.0.0.1:{silent.getsockname()[1]}")
-        taking.join()
-    held[0][0].close()
-
-
-@pytest.mark.parametrize(
-    ("address", "kind", "said"),
-    [
-        (None, SourceError, "Ray could not be started on this machine: the node timed out; run"),
-        ("auto", UsageError, "no Ray cluster answers at auto: the node timed out; check"),
-    ],
-)
-def test_a_ray_that_does_not_start(
-    address: str | None, kind: type[OidError], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What Ray raises of whatever class is one sentence: a busy machine gets a bare Exception."""
-
-    def init(**_: object) -> None:
-        raise Exception("the node\ntimed out.")  # noqa: TRY002 - as Ray does
-
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
-    with pytest.raises(kind) as caught:
-        cluster._connect(address)
-    assert str(caught.value).startswith(said)
-
-
-def test_a_machine_that_would_do_something_else(tmp_path: Path) -> None:
-    """Another version, no program, another folder or no source there: each has its sentence."""
-    errand = Errand(tmp_path, Settings(str(tmp_path), tmp_path))
-    look = cluster._looker()
-    (tmp_path / "token").touch()
-    seen = look(str(tmp_path), str(tmp_path / "token"), str(tmp_path), cluster._program())
-    cluster._judge("far", seen, errand)
-    for changed, said in (
-        ({"program": "0.0.1"}, "oidkit is 0.0.1 on the machine far of the Ray cluster, and "),
-        ({"program": ""}, "oidkit is not installed on the machine far"),
-        ({"sees": False}, f"{tmp_path} is not the same folder on the machine far"),
-        ({"writes": False}, f"{tmp_path} may not be written on the machine far"),
-        ({"source": False}, f"the source {tmp_path} is not there on the machine far"),
-    ):
-        with pytest.raises(UsageError) as caught:
-            cluster._judge("far", seen | changed, errand)
-        assert str(caught.value).startswith(said)
-        assert caught.value.remedy

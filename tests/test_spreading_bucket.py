@@ -6,26 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import worker_threads
 from mirrors import CLASSES, made_mirror, tree
 from oidkit import cluster
-from oidkit.api import Settings, download, shards
+from oidkit.api import Settings, download
 from oidkit.api.shards import Errand
 from oidkit.errors import UsageError
 from oidkit.objectpath import ObjectPath
 from oidkit.shelf import location_of
 from oracle import differences
 from team_indexes import bucket
-from test_spreading import Threads
+from worker_threads import Threads
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let there be many shards, and let workers tell of each round."""
-    monkeypatch.setattr(shards, "_SMALLEST", 8)
-    monkeypatch.setattr(shards, "_BATCH_SECONDS", 0.0)
+small_shards = pytest.fixture(autouse=True)(worker_threads.small_shards)
 
 
 def objects(url: str) -> dict[str, bytes]:

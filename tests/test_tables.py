@@ -18,22 +18,14 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from made_tables import made, pieces
 from oidkit import catalog
 from oidkit.api import Settings, download, index_build
 from oidkit.errors import IntegrityError, MalformedError
-from oidkit.schema import BOXES, IMAGES, MASKS, Schema
+from oidkit.schema import BOXES, IMAGES, MASKS
 from oidkit.selection import Selection
 from oidkit.store import Checksums
-from oidkit.tables import (
-    Cache,
-    Table,
-    TableBuilder,
-    build,
-    image_ids,
-    printed,
-    sorting,
-    stretches,
-)
+from oidkit.tables import Cache, Table, TableBuilder, build, image_ids, printed, sorting, stretches
 from oidkit.tables import (
     pieces as pieces_of_blocks,
 )
@@ -42,7 +34,6 @@ from oidkit.testing import PerSplit, ReleaseSpec, make_release
 from oracle import SPLITS, Mirror, Row, Sheet, tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 FORMAT = f'"format": {tables_table.FORMAT}'.encode()
@@ -70,30 +61,6 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sorting, "PART_ROWS", 40)
     monkeypatch.setattr(stretches, "STRETCH_BYTES", 2_000)
     monkeypatch.setattr(pieces_of_blocks, "BUCKETS", 5)
-
-
-def made(
-    folder: Path, schema: Schema, data: bytes, *, sizes: Iterable[int] = (), **known: object
-) -> Table:
-    """Build a table out of bytes that come in pieces of some sizes, the last one again."""
-    builder = TableBuilder(folder / "tables", folder / "work", schema, name="boxes.csv")
-    try:
-        builder.begin('"etag"', Checksums(**known))  # type: ignore[arg-type]
-        for piece in pieces(data, sizes):
-            builder.feed(piece)
-        return builder.finish()
-    finally:
-        builder.close()
-
-
-def pieces(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
-    """Cut bytes into pieces: as the sizes say, and then as the last of them."""
-    at, size = 0, len(data) or 1
-    waiting = iter(sizes)
-    while at < len(data):
-        size = next(waiting, size)
-        yield data[at : at + size]
-        at += size
 
 
 def csv_file(mirror: Mirror, key: str) -> bytes:

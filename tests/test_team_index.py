@@ -391,7 +391,7 @@ def test_a_killed_push_leaves_the_older_index(
         third = another(first, tmp_path / "third")
         assert index_pull(url, settings=third).tables == 1
         done = run(*words, "--json")
-        assert done.returncode == 0
+        assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
         assert told["present"] >= 150
         fourth = another(first, tmp_path / "fourth")

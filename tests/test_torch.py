@@ -25,7 +25,7 @@ def test_importing_it_imports_no_heavy_library() -> None:
         env=environment(),
         check=False,
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", oidkit.torch.__all__)

@@ -9,29 +9,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mirrors import CLASSES, made_mirror, run, tree
+import mirrors
+from mirrors import CLASSES, run, tree
 from oidkit.api import Settings, download, verify
 from oidkit.errors import IntegrityError, UsageError
-from oidkit.testing import MirrorServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    from oidkit.testing import MirrorServer
 
 COMPLETE_BUT_MISSING = 3
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MirrorServer]:
-    """Serve the shared mirror."""
-    with MirrorServer(made_mirror(tmp_path_factory)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def settings(server: MirrorServer, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Read from the server."""
-    return Settings(source=server.url, cache=tmp_path_factory.mktemp("cache"))
+server = pytest.fixture(scope="module")(mirrors.served)
+settings = pytest.fixture(scope="module")(mirrors.read_from)
 
 
 @pytest.fixture(scope="module")
@@ -298,12 +291,12 @@ def test_command(out: Path, settings: Settings) -> None:
     path = victim(out, "mask").relative_to(out).as_posix()
     flip(out / path)
     found = run("verify", out, "--quiet")
-    assert found.returncode == 6
+    assert found.returncode == 6, found.stderr
     assert f"damaged  {path}".encode() in found.stdout
     assert b"--repair" in found.stderr
     told = run("verify", out, "--json", "--quiet")
     assert json.loads(told.stdout)["damaged"] == [path]
     mended = run("verify", out, "--repair", *places)
-    assert mended.returncode == COMPLETE_BUT_MISSING
+    assert mended.returncode == COMPLETE_BUT_MISSING, mended.stderr
     assert b"1 repaired" in mended.stdout
     assert run("verify", out / "csv").returncode == 2

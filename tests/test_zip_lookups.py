@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import test_costs
+import mask_release
+from mask_release import MOST_WASTE, Masks, masks_of, zip_key
 from oidkit import zipsearch
 from oidkit.api import Settings, download, index_build, index_info, plan
 from oidkit.events import Fetched, PhaseStarted
-from oidkit.selection import Selection
 from oidkit.testing import Fault, MirrorServer, PerSplit, RequestInfo, make_release
-from test_costs import MOST_WASTE, Masks, zip_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 MEMBERS = 2_500
 SPEC = dataclasses.replace(
-    test_costs.SPEC, members_per_zip=PerSplit(MEMBERS, 0, 0), sorted_zips=True
+    mask_release.SPEC, members_per_zip=PerSplit(MEMBERS, 0, 0), sorted_zips=True
 )
 
 
@@ -74,19 +73,14 @@ def settings(server: MirrorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Look names up in directories of any size; the table of masks is there."""
     monkeypatch.setattr(zipsearch, "SMALLEST_DIRECTORY", 0)
     found = Settings(source=server.url, cache=tmp_path / "cache")
-    plan(wanted("Person"), tmp_path / "none", settings=found)
+    plan(masks_of("Person"), tmp_path / "none", settings=found)
     server.reset()
     return found
 
 
-def wanted(mid: str) -> Selection:
-    """Ask for the masks of a class and for nothing else."""
-    return Selection((mid,), ("train",), ("masks",), images=False, metadata=False)
-
-
 def fetched(mid: str, out: Path, settings: Settings) -> Summary:
     """Download the masks of a class."""
-    return download(wanted(mid), out, settings=settings)
+    return download(masks_of(mid), out, settings=settings)
 
 
 def is_whole(masks: Masks, mid: str, out: Path) -> bool:
@@ -142,7 +136,7 @@ def test_a_small_class_reads_a_part_of_the_directories_once(
     assert is_whole(masks, mid, tmp_path / "out")
     probes = ranges(server, masks, "directory")
     assert len(ranges(server, masks, "end")) == zips
-    assert all(sent <= 64 << 10 for _, _, sent in probes)
+    assert not [sent for _, _, sent in probes if sent > 64 << 10]
     assert len(probes) <= 4 * len(names)
     received = sum(sent for _, _, sent in probes + ranges(server, masks, "end"))
     assert received < sizes(masks) / 2
@@ -199,7 +193,7 @@ def test_index_build_reads_whole_what_is_known_in_part(
     """Built ahead of time means all of it: no class asks for a directory afterwards."""
     fetched(small_class(masks), tmp_path / "out", settings)
     entries = [each for each in index_info(settings=settings) if each.kind == "mask directory"]
-    assert all(0 < each.rows < MEMBERS for each in entries)
+    assert not [each for each in entries if not 0 < each.rows < MEMBERS]
     index_build(splits=("train",), labels=("masks",), metadata=False, settings=settings)
     entries = [each for each in index_info(settings=settings) if each.kind == "mask directory"]
     assert [each.rows for each in entries] == [MEMBERS] * 16
@@ -214,12 +208,12 @@ def test_the_plan_counts_directories_whole_until_they_are_known_to_be_sorted(
     """The estimate is the most that it may be, then what a search takes, then the masks alone."""
     first = small_class(masks)
     second = small_class(masks, most=len(masks.by_class[first]) - 1)
-    before = plan(wanted(second), tmp_path / "none", settings=settings).bytes_to_receive
+    before = plan(masks_of(second), tmp_path / "none", settings=settings).bytes_to_receive
     fetched(first, tmp_path / "out", settings)
-    after = plan(wanted(second), tmp_path / "none", settings=settings).bytes_to_receive
+    after = plan(masks_of(second), tmp_path / "none", settings=settings).bytes_to_receive
     summary = fetched(second, tmp_path / "out", settings)
     assert summary.received_bytes <= after < before / 4
-    spans = plan(wanted(second), tmp_path / "none", settings=settings).bytes_to_receive
+    spans = plan(masks_of(second), tmp_path / "none", settings=settings).bytes_to_receive
     assert summary.masks.bytes <= spans < after
 
 
@@ -296,7 +290,7 @@ def test_a_run_beside_it_takes_no_directory_away(
         costs.append((len(server.log), looked_up()))
 
     slow = dataclasses.replace(settings, workers=1)
-    summary = download(wanted(first), tmp_path / "first", settings=slow, on_event=beside)
+    summary = download(masks_of(first), tmp_path / "first", settings=slow, on_event=beside)
     assert (summary.masks.fetched, summary.exit_code) == (len(names), 0)
     assert is_whole(masks, first, tmp_path / "first")
     assert len(before[0]) == zips
@@ -325,7 +319,7 @@ def test_whole_directories_that_go_meanwhile_are_brought_again(
             for path in (tmp_path / "cache").glob("*/masks/*.parquet"):
                 path.unlink()
 
-    summary = download(wanted(mid), tmp_path / "out", settings=settings, on_event=drop)
+    summary = download(masks_of(mid), tmp_path / "out", settings=settings, on_event=drop)
     assert (summary.masks.fetched, summary.exit_code) == (len(names), 0)
     assert is_whole(masks, mid, tmp_path / "out")
     assert phases.count("masks") == 2

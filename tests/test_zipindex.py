@@ -70,7 +70,7 @@ def test_members_with_data_descriptors_are_read(method: int) -> None:
             archive.writestr(zipfile.ZipInfo(name), content, compress_type=method)
     data = bytes(stream.written)
     index, _ = read(data)
-    assert all(index.flags[row] & 8 for row in range(20))
+    assert not [row for row in range(20) if not index.flags[row] & 8]
     assert everything(index, data) == expected
 
 
@@ -115,7 +115,7 @@ def test_the_real_masks_of_the_sample_come_out_whole(sample: Path) -> None:
         found = everything(read(data)[0], data)
         with zipfile.ZipFile(path) as oracle:
             assert found == {each: oracle.read(each) for each in oracle.namelist()}
-        assert all(each.startswith(b"\x89PNG") for each in found.values())
+        assert not [each for each in found.values() if not each.startswith(b"\x89PNG")]
         masks += len(found)
     assert masks == 15
 
@@ -172,7 +172,7 @@ def test_no_byte_is_asked_twice_and_none_without_need(
     index, asked = read(data, tail=tail)
     assert len(index) == count
     assert asked[0][1] == len(data)
-    assert all(later[1] == earlier[0] for earlier, later in pairwise(asked))
+    assert not [(earlier, later) for earlier, later in pairwise(asked) if later[1] != earlier[0]]
     needed = len(data) - index.directory_start
     searched = 22 + 65_535 + 20 if comment + 22 > max(tail, 22) else 0
     assert sum(stop - start for start, stop in asked) <= max(tail, 22, needed, searched)
@@ -202,7 +202,7 @@ def test_zip64_end_records_are_found_wherever_the_tail_begins(count: int, tail: 
     assert index.names == [mask_name(at) for at in range(count)]
     needed = len(data) - index.directory_start
     assert sum(stop - start for start, stop in asked) == max(needed, min(tail, len(data)))
-    assert all(later[1] == earlier[0] for earlier, later in pairwise(asked))
+    assert not [(earlier, later) for earlier, later in pairwise(asked) if later[1] != earlier[0]]
 
 
 def test_a_server_that_sends_the_whole_object_is_understood() -> None:
@@ -262,6 +262,11 @@ def other_disk(data: bytes) -> bytes:
     return patched(data, len(data) - 18, struct.pack("<H", 3))
 
 
+def few_here(data: bytes) -> bytes:
+    """Say that some of the members are in other parts."""
+    return patched(data, len(data) - 14, struct.pack("<H", 3))
+
+
 def other_count(data: bytes) -> bytes:
     """Say that there is a member less."""
     count = struct.unpack_from("<H", data, len(data) - 12)[0] - 1
@@ -310,6 +315,7 @@ def saturated(data: bytes) -> bytes:
         (cut_front, "was cut or changed"),
         (prefixed, "10 bytes stand before the zip"),
         (other_disk, "several parts"),
+        (few_here, "several parts"),
         (other_count, "holds 5 members, its end record says 4"),
         (absurd_count, "cannot be"),
         (no_entry, "no entry"),

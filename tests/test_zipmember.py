@@ -36,11 +36,16 @@ def taken(data: bytes) -> bytes:
         (14, b"\1\2\3\4", "another size or CRC-32"),
         (18, b"\1\2\3\4", "another size or CRC-32"),
         (22, b"\1\2\3\4", "another size or CRC-32"),
+        # Zeros are fine in front of a data descriptor alone.
+        (14, bytes(12), "another size or CRC-32"),
         (26, b"\1\0", "another name"),
         (28, b"\xff\xff", "reaches into the next"),
         (30, b"f", "another name"),
     ],
-    ids=["signature", "encrypted", "method", "crc", "csize", "usize", "length", "extra", "name"],
+    ids=[
+        *("signature", "encrypted", "method", "crc", "csize", "usize", "zeros"),
+        *("length", "extra", "name"),
+    ],
 )
 def test_a_local_header_that_disagrees_is_refused(offset: int, value: bytes, because: str) -> None:
     """Each field of the local header is laid beside the directory."""

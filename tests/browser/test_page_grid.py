@@ -25,7 +25,7 @@ def asked_since(page: Page) -> list[str]:
     """Give what the page asked for since the last look, after its token."""
     home = page.explorer.url
     _, urls = page.logged(page.driver)
-    assert all(url.startswith(home) for url in urls)
+    assert not [url for url in urls if not url.startswith(home)]
     return [url.removeprefix(home) for url in urls]
 
 

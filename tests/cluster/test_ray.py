@@ -265,7 +265,7 @@ def test_an_address_without_a_ray(folder: Folder, where: str) -> None:
     server = folder.undisturbed.server
     address = f"127.0.0.1:{server.port}" if where == "server" else where
     done = folder.run(*folder.download("--engine", "ray", "--ray-address", address))
-    assert done.code == 2
+    assert done.code == 2, done.err
     assert done.seconds < 20
     assert address in done.err
     assert done.err.count("\n") == 1
@@ -288,6 +288,6 @@ def test_workers_of_another_version(folder: Folder, machines: Any) -> None:
         check=False,
         timeout=100,
     )
-    assert done.returncode == 2
+    assert done.returncode == 2, done.stderr
     assert "of the Ray cluster, and 99.0" in done.stderr
     assert not images_asked(folder)

@@ -244,4 +244,4 @@ def test_importing_the_module_does_not_import_torch() -> None:
         env=environment(),
         check=False,
     )
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr

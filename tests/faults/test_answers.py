@@ -95,7 +95,7 @@ def test_a_source_that_fails_all_the_time(
     book = Book(dict.fromkeys(keys, lambda: Fault.answer(status)))
     folder.undisturbed.server.hook = book
     done = folder.run()
-    assert done.code == 4
+    assert done.code == 4, done.err
     assert "stopped answering" in done.err
     record_property(f"row15 requests for {len(keys)} images, all {status}", len(book.arrivals))
     assert len(book.arrivals) < 4 * len(keys)
@@ -206,7 +206,7 @@ def test_a_source_that_is_closed_for_a_day(folder: Folder) -> None:
     book = Book(dict.fromkeys(keys, lambda: _in_seconds(_DAY)))
     folder.undisturbed.server.hook = book
     done = folder.run()
-    assert done.code == 4
+    assert done.code == 4, done.err
     assert "more than a minute" in done.err
     assert len(book.arrivals) <= 20
     folder.undisturbed.server.hook = None

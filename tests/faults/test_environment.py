@@ -171,7 +171,7 @@ def test_a_proxy_is_tunnelled_through(folder: Folder, authority: Authority, vari
         env = _NO_PROXY | NOTHING_TRUSTED | {variable: proxy.url}
         other = replace(folder, source=f"https://{_HOST}", env=env)
         done = other.run()
-        assert done.code == 4
+        assert done.code == 4, done.err
         assert "certificate" in done.err
         assert server.requests == 0
         other = replace(other, env=env | {"SSL_CERT_FILE": str(authority.file)})
@@ -187,7 +187,7 @@ def test_a_host_that_is_not_for_the_proxy(folder: Folder) -> None:
         env = _NO_PROXY | {"http_proxy": proxy.url, "no_proxy": _HOST}
         done = replace(folder, source=f"http://{_HOST}", env=env).run()
         assert proxy.asked == []
-    assert done.code == 4
+    assert done.code == 4, done.err
     assert "resolve" in done.err
 
 
@@ -209,7 +209,7 @@ def test_a_proxy_that_asks_for_a_password(folder: Folder, scheme: str, given: st
         done = other.run()
         # One for each class list, and no second try.
         assert 1 <= len(proxy.asked) <= 2
-    assert done.code == 4
+    assert done.code == 4, done.err
     (line,) = done.err.strip().splitlines()
     assert "the proxy asks for a name and a password (407)" in line
     assert "https_proxy=http://NAME:PASSWORD@host:port" in line

@@ -108,7 +108,7 @@ def test_in_the_place_of_a_folder(whole: Folder, canary: Canary, name: str) -> N
     link = canary.stand_for(whole.out / name, folder=True)
     done = whole.run()
     if name == ".oid":
-        assert done.code == 5
+        assert done.code == 5, done.err
         link.unlink()
         done = whole.run()
     check_refused_or_replaced(whole, canary, done, link)
@@ -122,7 +122,7 @@ def test_in_the_place_of_the_lock(whole: Folder, canary: Canary, command: str) -
     places = ["--cache", whole.cache, "--source", whole.url]
     repair = ["verify", whole.out, "--repair", *places]
     done = whole.run(*(repair if command == "repair" else []))
-    assert done.code == 5
+    assert done.code == 5, done.err
     check_refused_or_replaced(whole, canary, done, link)
 
 

@@ -104,7 +104,7 @@ def test_another_book_that_is_spoilt_anyhow(whole: Folder, name: str, seed: int)
         path.unlink()
         whole.check_complete(whole.run())
     else:
-        assert done.code == 0
+        assert done.code == 0, done.err
 
 
 @pytest.mark.row(39)

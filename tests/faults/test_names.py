@@ -114,7 +114,7 @@ def test_a_name_that_no_file_system_takes_is_refused(folder: Folder) -> None:
     """A display name of 10 kB is one sentence with the line, exit 2, and nothing is made."""
     replaced(class_file("v7").key, named("Hand gun " * 1100), folder)
     done = folder.run()
-    assert done.code == 2
+    assert done.code == 2, done.err
     assert re.fullmatch(r"oid: .* line \d+ of .* has a display name of 9,9\d\d bytes.*\n", done.err)
     assert not folder.out.exists()
 

@@ -103,7 +103,7 @@ def test_a_source_that_was_never_there(tmp_path: Path, undisturbed: Undisturbed)
         proxy.down()
         folder = Folder(tmp_path, undisturbed, source=proxy.url)
         done = folder.run()
-        assert done.code == 4
+        assert done.code == 4, done.err
         assert done.seconds < 40
         assert len(done.err.strip().splitlines()) == 1
         assert "could not be read" in done.err
@@ -124,7 +124,7 @@ def test_a_source_that_does_not_come_back(
     gone = time.monotonic()
     done = finished(process, timeout=240)
     record_property("row12 seconds until it is given up", round(time.monotonic() - gone, 1))
-    assert done.code == 4
+    assert done.code == 4, done.err
     assert "stopped answering" in done.err
     assert time.monotonic() - gone > 60
     folder.check_standing()

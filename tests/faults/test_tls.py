@@ -184,7 +184,7 @@ def test_a_name_that_does_not_resolve(folder: Folder, *, alone: bool) -> None:
         _root_only()
     other = replace(folder, source="http://mirror.invalid")
     done = other.run(before=_ALONE if alone else ())
-    assert done.code == 4
+    assert done.code == 4, done.err
     (line,) = done.err.strip().splitlines()
     assert "resolve" in line
     assert "mirror.invalid" in line

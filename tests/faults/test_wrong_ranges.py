@@ -66,7 +66,7 @@ def test_nginx_without_ranges(changing: Changing, tmp_path: Path) -> None:
         proxy.choose = lambda number: Toxics(limit_data=CUT) if number <= 2 else Toxics()
         folder = replace(changing.folder, source=proxy.url)
         done = folder.run()
-        assert done.code == 2
+        assert done.code == 2, done.err
         assert "refuses byte ranges" in done.err
         assert not list(folder.out.rglob("*.jpg"))
         done = folder.run(*folder.download("--labels", "boxes"))
