@@ -179,9 +179,7 @@ def test_buckets_need_an_extra(
     """Without the library the command says how to install it."""
     monkeypatch.setitem(sys.modules, "obstore", None)
     said = refused(USAGE, *into(f"s3://{BUCKET}/x"))
-    assert (
-        said == "oid: s3:// needs the library obstore; install it with: pip install 'oidkit[cloud]'"
-    )
+    assert said == 'oid: s3:// needs the library obstore; install it: pip install "oidkit[cloud]"'
 
 
 # -- what is there already ----------------------------------------------------------------------

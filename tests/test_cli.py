@@ -236,9 +236,9 @@ def test_a_short_command_imports_what_it_needs(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("dowload", "oid: there is no command 'dowload', did you mean 'download'?; see"),
+        ("dowload", "oid: there is no command 'dowload' (did you mean 'download'?); see"),
         ("index", "oid index: name one of build, info, pull, push; see: oid index --help"),
-        ("index buld", "there is no command 'buld', did you mean 'build'?"),
+        ("index buld", "there is no command 'buld' (did you mean 'build'?)"),
         ("--cache x classes", "there is no flag --cache before the command; flags come after"),
         ("download Dog --splt train", "oid download: unrecognized arguments: --splt train; see"),
         ("download Dog --limit x", "argument --limit: 'x' is not a whole number; see: oid down"),
@@ -291,8 +291,8 @@ def test_no_command_shows_the_overview_as_an_error(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("Hangun", "unknown class 'Hangun', did you mean Handgun"),
-        ("/m/0gxl", "did you mean /m/0gxl3 (Handgun)?; list the classes with: oid classes"),
+        ("Hangun", "unknown class 'Hangun' (did you mean Handgun"),
+        ("/m/0gxl", "did you mean /m/0gxl3 (Handgun)?); list the classes with: oid classes"),
     ],
 )
 def test_an_unknown_class_fetches_nothing(

@@ -49,7 +49,7 @@ def test_an_engine_that_is_not_installed(
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--engine", "spark"], "there is no engine 'spark'; choose one of local, ray"),
+        (["--engine", "spark"], "there is no engine 'spark'; choose from local, ray"),
         (["--ray-address", "auto"], "--ray-address needs --engine ray"),
         (["--requests-per-second", "0"], "has to be more than 0"),
         (["--requests-per-second", "many"], "'many' is not a number"),

@@ -89,7 +89,7 @@ class UnknownClassError(UsageError):
     def __init__(self, asked: str, *, nearest: Sequence[str] = ()) -> None:
         self.asked = asked
         self.nearest = tuple(nearest)
-        meant = f", did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        meant = f" (did you mean {' or '.join(self.nearest)}?)" if self.nearest else ""
         # A word that the command finds something for.
         word = f" {self.nearest[0].split()[0].lower()}" if self.nearest else ""
         super().__init__(

@@ -38,7 +38,7 @@ def processes_for(pictures: Pictures, resizing: Resizing, *, asked: int | None) 
     """
     if asked is not None and asked < 1:
         raise UsageError(
-            "the number of workers has to be at least 1", remedy="leave it out for every core"
+            "the number of processes has to be at least 1", remedy="leave it out for every core"
         )
     few = _FEW if resizing.size is None else _FEW_RESIZED
     if asked is None and len(pictures) <= few:

@@ -169,8 +169,8 @@ def _refuse(group: str, first: str) -> NoReturn:
     from difflib import get_close_matches
 
     near = get_close_matches(first, names, n=1)
-    meant = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(names)}"
-    parser.error(f"there is no command '{first}', {meant}")
+    meant = f" (did you mean '{near[0]}'?)" if near else f", choose from {', '.join(names)}"
+    parser.error(f"there is no command '{first}'{meant}")
 
 
 def _explain(error: BaseException, *, debug: bool) -> int:

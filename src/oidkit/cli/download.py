@@ -178,9 +178,7 @@ def _engine(options: Namespace) -> Engine | None:
 
         return Ray(options.ray_address)
     if options.engine != "local":
-        raise UsageError(
-            f"there is no engine '{options.engine}'", remedy="choose one of local, ray"
-        )
+        raise UsageError(f"there is no engine '{options.engine}'", remedy="choose from local, ray")
     if options.ray_address is not None:
         raise UsageError("--ray-address needs --engine ray", remedy="add --engine ray")
     return None

@@ -53,7 +53,7 @@ def run(options: Namespace) -> int:
     if report.cache:
         say("what is damaged in the cache can be built again: add --repair")
     if wrong := len(report.damaged) + len(report.absent):
-        remedy = "run it again" if options.repair else "add --repair to fetch what is"
+        remedy = "run the same command again" if options.repair else "add --repair"
         say(f"{number_is(wrong, 'file')} damaged or absent; {remedy}")
     return report.exit_code
 

@@ -186,7 +186,7 @@ def opened(address: Address, *, writes: bool, patient: bool = True) -> ObjectSto
     except ImportError as error:
         raise UsageError(
             f"{address.scheme}:// needs the library obstore",
-            remedy="install it with: pip install 'oidkit[cloud]'",
+            remedy='install it: pip install "oidkit[cloud]"',
         ) from error
     kinds: dict[str, Any] = {"s3": store.S3Store, "gs": store.GCSStore, "az": store.AzureStore}
     try:

@@ -163,7 +163,7 @@ class TableBuilder:
             raise MalformedError(
                 f"{state.rejects} of {state.rows + state.rejects} rows of {self._name} are bad, "
                 f"more than 1 % (line {first_reject(self._work)})",
-                remedy="check the source; a healthy copy has almost none",
+                remedy="check the copy at --source: a healthy one has almost none",
             )
         self._end_processes()
         with disk_errors(self._work):

@@ -77,7 +77,7 @@ class ImageJob(Body):
         else:
             fault = jpeg_fault(body)
         if fault:
-            raise IntegrityError(f"{self.name}: {fault}", remedy="check the source")
+            raise IntegrityError(f"{self.name}: {fault}", remedy="check the copy at --source")
 
     def fail(self, error: OidError) -> Sequence[Record]:
         return [lost_record(path, self.name, error, kind="image") for path in self._paths]
