@@ -64,7 +64,7 @@ def describe(root: Location) -> Description | None:
         # Of a bucket; that says what it is.
         raise
     except OSError as error:
-        raise _unreadable(path) from error
+        raise _unreadable(root) from error
     try:
         return _described(json.loads(data))
     except _NewerError as error:
@@ -72,12 +72,12 @@ def describe(root: Location) -> Description | None:
             f"{root} was written by a newer oidkit", remedy="update oidkit, or choose another --out"
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _unreadable(path) from error
+        raise _unreadable(root) from error
 
 
-def _unreadable(path: Location) -> UsageError:
+def _unreadable(root: Location) -> UsageError:
     return UsageError(
-        f"{path} cannot be read",
+        f"{root}/.oid/dataset.json cannot be read",
         remedy="remove it and run the same download again, or choose another folder",
     )
 
