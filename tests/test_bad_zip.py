@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import zipfile
@@ -112,6 +113,26 @@ def test_a_wrong_crc_costs_that_mask_only(bench: Bench, undisturbed: Mapping[str
     assert info.filename in ended.sentence
     assert "1 file failed" in ended.sentence
     all_but({name}, bench, undisturbed)
+
+
+def test_each_damaged_mask_has_a_reason_of_its_own(
+    bench: Bench, undisturbed: Mapping[str, bytes]
+) -> None:
+    """Of several that one request brings damaged, the manifest says what is wrong with each."""
+    path = bench.path(zip_key(SHARD))
+    data = bytearray(path.read_bytes())
+    names = masks_of(SHARD, undisturbed) - set(bench.before)
+    assert len(names) > 1
+    with zipfile.ZipFile(io.BytesIO(bytes(data))) as archive:
+        for name in names:
+            info = archive.getinfo(name.rpartition("/")[2])
+            data[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 1
+    path.write_bytes(data)
+    assert bench.download().code == 6
+    with (bench.out / ".oid" / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        reasons = {row["path"]: row["reason"] for row in csv.DictReader(file) if row["reason"]}
+    assert reasons.keys() == names
+    assert not [name for name in names if name.rpartition("/")[2] not in reasons[name]]
 
 
 def test_a_wrong_crc_in_both_headers_is_found(

@@ -13,7 +13,7 @@ from oidkit.api.choosing import Choosing
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
 from oidkit.api.spreading import check_spread, errand_of
-from oidkit.api.summary import Summary
+from oidkit.api.summary import Summary, take_down
 from oidkit.api.turning import Turning
 from oidkit.api.work import Work
 from oidkit.api.writing import Writing
@@ -104,7 +104,7 @@ def download(
                 dataset.manifest.merge()
                 for work in works:
                     work.settle(dataset)
-        summary.end(session.traffic, begun=begun)
+        take_down(summary, session.traffic, begun=begun)
         return summary
 
 

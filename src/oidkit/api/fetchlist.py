@@ -13,7 +13,7 @@ from oidkit import catalog
 from oidkit.api.images import carry_images
 from oidkit.api.session import Session
 from oidkit.api.settings import Settings
-from oidkit.api.summary import Summary
+from oidkit.api.summary import Summary, take_down
 from oidkit.api.turning import Turning
 from oidkit.dataset import Dataset, open_dataset
 from oidkit.errors import UsageError
@@ -56,7 +56,7 @@ def fetch(
         with open_dataset(root, release=None, on_event=on_event) as dataset:
             plans = [_planned(dataset, split, ids) for split, ids in wanted.items()]
             carry_images(session, dataset, plans, summary=summary)
-        summary.end(session.traffic, begun=begun)
+        take_down(summary, session.traffic, begun=begun)
         return summary
 
 

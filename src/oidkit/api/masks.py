@@ -17,7 +17,8 @@ from oidkit.transfer.records import lost_record, mask_record
 from oidkit.zipmember import check_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from oidkit.api.session import Session
     from oidkit.api.summary import Summary
@@ -72,10 +73,10 @@ def carry_masks(
 
 
 def _left(
-    dataset: Dataset, todo: Mapping[str, ZipMasks], changed: Iterable[str]
+    dataset: Dataset, todo: Mapping[str, ZipMasks], changed: AbstractSet[str]
 ) -> dict[str, ZipMasks]:
     """Give the masks of the *changed* zips that are not there by now, or damaged."""
-    wanted = {key: todo[key] for key in changed}
+    wanted = {key: todo[key] for key in todo if key in changed}
     if wanted:
         dataset.manifest.merge()
     folders = {each.folder for each in wanted.values()}

@@ -92,7 +92,8 @@ def _together(processes: int, pictures: Pictures, making: Making) -> Batches:
     except BrokenProcessPool as error:
         raise OidError(
             "a process of the export ended before its work was done",
-            remedy="give workers=1, or put the call below: if __name__ == '__main__'",
+            remedy="use one process (--processes 1, in Python workers=1), or put the call below: "
+            "if __name__ == '__main__'",
         ) from error
     finally:
         # A second Ctrl-C as the pool ends would leave workers that the interpreter waits for.

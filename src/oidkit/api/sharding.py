@@ -25,7 +25,7 @@ from oidkit.api.opening import opened
 from oidkit.api.pictures import Asked, read_pictures
 from oidkit.api.session import Session
 from oidkit.api.shardplace import Cut, Done, ShardPlace
-from oidkit.api.summary import Count, Summary
+from oidkit.api.summary import Count, Summary, take_down
 from oidkit.api.work import Work
 from oidkit.choice import Choice
 from oidkit.dataset import Dataset
@@ -138,7 +138,7 @@ def download_shards(
         choosing.prepare()
         summary = ShardSummary(str(root))
         _Run(choosing, made, place, summary).carry_out(shard_size)
-        summary.end(session.traffic, begun=begun)
+        take_down(summary, session.traffic, begun=begun)
         return summary
 
 

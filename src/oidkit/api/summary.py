@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from oidkit.disk import Record
     from oidkit.transfer import Traffic
 
-__all__ = ["Count", "Summary"]
+__all__ = ["Count", "Summary", "take_down"]
 
 _MOST_LISTED = 100
 
@@ -109,11 +109,6 @@ class Summary:
     def _repr_html_(self) -> str:
         return fields_table("What a download came to", self.as_rows())
 
-    def end(self, traffic: Traffic, *, begun: float) -> None:
-        """Take down what went over the wire, and the time since *begun* on the monotonic clock."""
-        self.received_bytes, self.requests = traffic.received, traffic.requests
-        self.seconds = time.monotonic() - begun
-
     def include(self, part: Summary) -> None:
         """Add what a part of the run came to; the time and the requests are those of the whole."""
         for mine, other in ((self.images, part.images), (self.masks, part.masks)):
@@ -140,3 +135,9 @@ class Summary:
         count.failed += 1
         self.damaged += record.status == "damaged"
         self.first_failure = self.first_failure or record.reason
+
+
+def take_down(summary: Summary, traffic: Traffic, *, begun: float) -> None:
+    """Take down what went over the wire, and the time since *begun* on the monotonic clock."""
+    summary.received_bytes, summary.requests = traffic.received, traffic.requests
+    summary.seconds = time.monotonic() - begun

@@ -57,6 +57,6 @@ def stamp(path: Location) -> Stamp | None:
         return (facts.etag, facts.size, int(facts.changed)) if facts else None
     try:
         found = path.lstat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -132,6 +132,7 @@ class MaskJob(SpanJob):
         self._root, self._turn = root, turn
         self._waiting = list(members)
         self._made: list[Record] = []
+        self._wrong: dict[str, IntegrityError] = {}
         self._changed = changed
 
     def settle(self) -> Sequence[Record]:
@@ -139,7 +140,7 @@ class MaskJob(SpanJob):
         bad: list[tuple[Member, str]] = []
         good: list[tuple[str, bytes]] = []
         made: list[Record] = []
-        wrong: IntegrityError | None = None
+        self._wrong = {}
         for member, path in self._waiting:
             try:
                 png = extract(member, body, start=self.span.start)
@@ -148,15 +149,15 @@ class MaskJob(SpanJob):
                     png, check = turned, fingerprint(turned)
             except IntegrityError as error:
                 bad.append((member, path))
-                wrong = error
+                self._wrong[path] = error
                 continue
             good.append((path, png))
             made.append(mask_record(path, self.span.key, png, check=check))
         write_all(self._root, good)
         self._made += made
         self._waiting = bad
-        if wrong is not None:
-            raise wrong
+        if bad:
+            raise self._wrong[bad[0][1]]
         return self._made
 
     def fail(self, error: OidError) -> Sequence[Record]:
@@ -166,5 +167,10 @@ class MaskJob(SpanJob):
         if isinstance(error, ChangedError) or doubted:
             self._changed.add(self.span.key)
             return self._made
-        lost = [lost_record(path, self.name, error, kind="mask") for _, path in self._waiting]
+        # Each that came damaged has a reason of its own; an error of the way is that of all.
+        own = self._wrong if isinstance(error, IntegrityError) else {}
+        lost = [
+            lost_record(path, self.name, own.get(path, error), kind="mask")
+            for _, path in self._waiting
+        ]
         return self._made + lost
