@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from mirrors import environment
+from mirrors import CLASSES, environment
 from oidkit.testing import PerSplit, ReleaseSpec
 from servers import s3
 
@@ -195,6 +195,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Say nothing."""
+
+
+def command_of(server: MirrorServer, place: str, cache: Path) -> list[str]:
+    """Give the arguments of a download of both classes."""
+    command = ["download", *CLASSES, "--source", server.url, "--cache", str(cache)]
+    return [*command, "--out", place, "--quiet"]
 
 
 def images_asked(server: MirrorServer) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import oidkit
-from buckets import BUCKET, KEYS, SPEC, Store, images_asked, user_of
+from buckets import BUCKET, KEYS, SPEC, Store, command_of, images_asked, user_of
 from mirrors import CLASSES, run, start, tree
 from oidkit.api import Settings, download
 from oidkit.catalog import LABELS
@@ -146,12 +146,6 @@ def test_a_second_run_fetches_nothing_and_costs_little(
 
 
 # -- kills, and runs at once --------------------------------------------------------------------
-
-
-def command_of(server: MirrorServer, place: str, cache: Path) -> list[str]:
-    """Give the arguments of a download of both classes."""
-    command = ["download", *CLASSES, "--source", server.url, "--cache", str(cache)]
-    return [*command, "--out", place, "--quiet"]
 
 
 @pytest.mark.parametrize(

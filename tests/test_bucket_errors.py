@@ -15,14 +15,13 @@ import pytest
 import oidkit
 from buckets import BUCKET, SPEC, Asked, Store, ours, served, user_of
 from cli_runs import sentence
-from mirrors import environment, run, tree
-from oidkit.api import Settings, download
+from mirrors import environment, run
+from oidkit.api import download
 from oidkit.cli import main
 from oidkit.errors import BucketError, UsageError
 from oidkit.selection import Selection
 from oidkit.shelf import location_of
 from oidkit.testing import MirrorServer, make_release
-from oracle import differences
 from servers import free_port
 from team_indexes import without_keys
 
@@ -316,41 +315,6 @@ def test_one_who_never_answers(store: Store, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(BucketError, match="could not be reached"):
             location_of(f"s3://{BUCKET}/x")
         assert time.monotonic() - begun < 30
-
-
-@pytest.mark.parametrize("kind", ["images/", "masks/", "csv/", ".oid/manifest"])
-def test_a_store_that_refuses_in_the_middle(
-    store: Store,
-    server: MirrorServer,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    kind: str,
-) -> None:
-    """The run ends with exit 4 and one sentence; the same command, when it is well, completes."""
-    prefix = f"failing/{kind.strip('/').replace('.', '')}"
-    writes = itertools.count()
-
-    def refuse(asked: Asked) -> int | None:
-        hit = asked.method == "PUT" and f"{prefix}/{kind}" in asked.path
-        return 500 if hit and next(writes) >= (0 if "oid" in kind else 5) else None
-
-    store.refuse = refuse
-    assert main(into(f"s3://{BUCKET}/{prefix}")) == AGAIN
-    said = sentence(capsys)
-    assert f"s3://{BUCKET}/{prefix}/{kind}" in said
-    assert "500" in said
-    assert said.endswith("check the address and the network, then run the same command again")
-
-    store.refuse = lambda _: None
-    there = set(store.keys(f"{prefix}/images/"))
-    server.reset()
-    assert main(into(f"s3://{BUCKET}/{prefix}")) == COMPLETE_BUT_MISSING
-    capsys.readouterr()
-    names = {key.rpartition("/")[2] for key in there}
-    assert not names & {each.path.rpartition("/")[2] for each in server.log}
-    settings = Settings(source=server.url, cache=tmp_path / "cache")
-    download("Handgun", tmp_path / "folder", settings=settings)
-    assert differences(store.tree(prefix), tree(tmp_path / "folder")) == []
 
 
 def test_a_store_that_stumbles_is_asked_again(store: Store, server: MirrorServer) -> None:

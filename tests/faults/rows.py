@@ -216,8 +216,7 @@ _EVERY = (
         33,
         "an object store as output fails",
         "an S3-compatible server behind the proxy",
-        "no partial object is seen",
-        instead="downloads and exports go to folders only, so there is nothing to fail yet",
+        "exit 4; no partial object is seen, and the same command completes",
     ),
     Row(
         34,
