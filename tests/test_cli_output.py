@@ -230,6 +230,29 @@ def test_missing_objects_are_told_and_exit_with_3(
     assert "00000000000000ff" in Path("flat/.oid/manifest.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("more", [["--dry-run"], []])
+def test_nothing_that_fits_is_told_and_no_error(
+    mirror: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    """A summary of zeros leaves nobody in doubt whether something went wrong."""
+    arguments = [
+        "download",
+        "Handgun",
+        "--min-area",
+        "1",
+        "--source",
+        str(mirror),
+        *more,
+        "--quiet",
+    ]
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert said == (
+        "oid: nothing fits what was asked for; see how many images a class has: "
+        "oid classes NAME --counts\n"
+    )
+
+
 def test_fetch_takes_the_list_of_a_download(
     mirror: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

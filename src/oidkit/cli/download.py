@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from oidkit.cli.export import listed, tell
 from oidkit.cli.output import drawing, json_value, lines, say
 from oidkit.cli.parsing import Parser, add_index, add_json, add_quiet, settings_of, share, whole
-from oidkit.cli.results import in_a_bucket, planned, summed_up, tell_shards, tell_troubles
+from oidkit.cli.results import (
+    in_a_bucket,
+    planned,
+    summed_up,
+    tell_none,
+    tell_shards,
+    tell_troubles,
+)
 from oidkit.cli.selecting import add_classes, add_selection, recipe_of, selection_of
 from oidkit.errors import UsageError
 
@@ -265,4 +272,6 @@ def _plan(options: Namespace, selection: Selection | Recipe) -> int:
         json_value(made.as_dict())
     else:
         lines(planned(made, out=options.out))
+    asked = [*(each.asked for each in made.images), *(each.asked for each in made.masks)]
+    tell_none([*asked, *made.rows.values()])
     return 0

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from oidkit.api.summary import Summary
     from oidkit.planning import Plan
 
-__all__ = ["in_a_bucket", "index_in_words", "planned", "summed_up", "tell_shards", "tell_troubles"]
+__all__ = [
+    "in_a_bucket",
+    "index_in_words",
+    "planned",
+    "summed_up",
+    "tell_none",
+    "tell_shards",
+    "tell_troubles",
+]
 
 
 def in_a_bucket(place: str) -> bool:
@@ -29,11 +37,12 @@ def summed_up(summary: Summary, *, then: str = "") -> list[str]:
 
 
 def tell_troubles(summary: Summary, *, listed: str = "manifest.csv", besides: str = "") -> None:
-    """Say on stderr what the exit code of a run stands for.
+    """Say on stderr what the exit code of a run stands for, and that nothing was found.
 
     What is missing is *listed* in that file or folder of `.oid`; *besides* says what else it means
     that files failed.
     """
+    tell_none([summary.images.asked, summary.masks.asked, *summary.annotations.values()])
     missing = summary.images.missing + summary.masks.missing
     failed = summary.images.failed + summary.masks.failed
     if missing:
@@ -42,6 +51,15 @@ def tell_troubles(summary: Summary, *, listed: str = "manifest.csv", besides: st
     if failed:
         first = f", the first: {summary.first_failure}" if summary.first_failure else ""
         say(f"{number(failed, 'file')} failed{first}; {besides}{_remedy(summary)}")
+
+
+def tell_none(counts: Iterable[int]) -> None:
+    """Say on stderr where all counts of what was asked for are 0: no error, and a surprise."""
+    if not any(counts):
+        say(
+            "nothing fits what was asked for; see how many images a class has: "
+            "oid classes NAME --counts"
+        )
 
 
 def tell_shards(summary: ShardSummary) -> None:
