@@ -283,7 +283,7 @@ def test_buckets_need_an_extra(
     """Without the library the command says how to install it."""
     monkeypatch.setitem(sys.modules, "obstore", None)
     for said in refused(first, tmp_path, "s3://bucket/x"):
-        assert "pip install 'oidkit[cloud]'" in said
+        assert 'pip install "oidkit[cloud]"' in said
 
 
 def test_a_bucket_that_is_not_there(
