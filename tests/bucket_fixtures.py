@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import mirrors
 from buckets import SPEC, Store, ours, served
 from mirrors import CLASSES
 from oidkit.api import Settings, download
@@ -29,10 +30,7 @@ def server(mirror: Path) -> Iterator[MirrorServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the tables for all tests of this module."""
-    return tmp_path_factory.mktemp("cache")
+cache = pytest.fixture(scope="module")(mirrors.kept_tables)
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,11 @@ def read_from(server: MirrorServer, tmp_path_factory: pytest.TempPathFactory) ->
     return Settings(source=server.url, cache=tmp_path_factory.mktemp("cache"))
 
 
+def kept_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the tables for all tests that share them; it is made the fixture `cache` of a module."""
+    return tmp_path_factory.mktemp("cache")
+
+
 def downloaded_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Download classes twice, so that many boxes stand in two files; nobody may change it."""
     folder = tmp_path_factory.mktemp("twice")

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mirrors
 from oidkit.api import Settings, download
 from oidkit.disk import Record, write_atomically
 from oidkit.selection import Selection
@@ -41,10 +42,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     return Mirror(make_release(tmp_path_factory.mktemp("mirror"), spec).root)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the tables for all tests of this module."""
-    return tmp_path_factory.mktemp("cache")
+cache = pytest.fixture(scope="module")(mirrors.kept_tables)
 
 
 @pytest.fixture

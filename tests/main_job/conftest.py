@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from main_job.results import SPEC
+from mirrors import kept_tables
 from oidkit.api import Settings
 from oidkit.testing import MirrorServer, make_release
 from oracle import Mirror
@@ -44,10 +45,7 @@ def server(mirror: Mirror) -> Iterator[MirrorServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the tables for all tests of this module."""
-    return tmp_path_factory.mktemp("cache")
+cache = pytest.fixture(scope="module")(kept_tables)
 
 
 @pytest.fixture
